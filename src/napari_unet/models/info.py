@@ -1,0 +1,98 @@
+"""What a model file says about itself; readable without torch.
+
+This is the part of a model that the viewer, the command line's ``info`` and the model
+library need: the network's weights stay on disk.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_unet.config import Task
+from napari_unet.data.classes import ClassInfo
+
+FORMAT_VERSION = 1
+"""Version of the model file that this program writes."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NormalizationInfo(_Part):
+    """How intensities are brought to about 0 … 1 before the network sees them."""
+
+    kind: Literal["percentile"] = "percentile"
+    low: float = 1.0
+    """Percentile of each channel of an image that becomes 0."""
+    high: float = 99.8
+    """Percentile that becomes 1."""
+
+
+class NetworkInfo(_Part):
+    """A network by its name in the registry and the arguments that build it."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+class DecoderInfo(_Part):
+    """How objects are cut from the network's maps (task ``objects``)."""
+
+    foreground_threshold: float = Field(0.5, gt=0, lt=1)
+    seed_threshold: float = Field(0.5, gt=0, lt=1)
+    """Normalised centre distance above which a seed may stand."""
+    min_size: int = Field(10, ge=0)
+    """Smallest object in voxels."""
+
+
+class TrainingSummary(_Part):
+    """What the model was trained on and how well it did."""
+
+    images: list[str] = []
+    n_images: int = 0
+    annotated_voxels: dict[str, int] = {}
+    """Annotated voxels by class name, or objects under ``"objects"``."""
+    steps: int = 0
+    seconds: float = 0.0
+    score: float | None = None
+    score_name: str = ""
+    """``"mean Dice"`` or ``"mean AP@0.5:0.9"``, on the held-out part."""
+    device: str = ""
+    config: dict[str, Any] = {}
+    versions: dict[str, str] = {}
+
+
+class ModelInfo(_Part):
+    """Everything about a model but its weights."""
+
+    format_version: int = FORMAT_VERSION
+    name: str
+    task: Task
+    spatial: Literal["YX", "ZYX"]
+    n_channels: int = Field(gt=0)
+    classes: list[ClassInfo]
+    """Output classes in order; task ``objects`` has background and one object class."""
+    network: NetworkInfo
+    normalization: NormalizationInfo = NormalizationInfo()
+    decoder: DecoderInfo | None = None
+    voxel_size: list[float] = []
+    """Median voxel size of the training images along ``spatial``."""
+    unit: str = "pixel"
+    created: str = ""
+    """ISO 8601 date and time."""
+    training: TrainingSummary = TrainingSummary()
+
+    @property
+    def ndim(self) -> int:
+        """Number of spatial axes, 2 or 3."""
+        return len(self.spatial)
+
+    @property
+    def maps(self) -> list[str]:
+        """Names of the network's probability maps, as shown to users."""
+        if self.task == "objects":
+            return ["foreground", "centre distance"]
+        return [c.name for c in self.classes]

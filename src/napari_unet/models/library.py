@@ -1,0 +1,49 @@
+"""The folder where a user's models live, and names that never clash."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+SUFFIX = ".unet.zip"
+"""Ending of a model file."""
+
+FOLDER_VARIABLE = "NAPARI_UNET_MODELS"
+"""Environment variable that moves the model folder."""
+
+
+def model_folder() -> Path:
+    """The folder of the user's models; it may not exist yet."""
+    moved = os.environ.get(FOLDER_VARIABLE)
+    if moved:
+        return Path(moved).expanduser()
+    return user_data_path("napari-unet-live", appauthor=False) / "models"
+
+
+def list_models(folder: Path | None = None) -> list[Path]:
+    """Model files of the library, newest first."""
+    folder = folder or model_folder()
+    found = [p for p in folder.glob(f"*{SUFFIX}") if not p.name.startswith(".")]
+    return sorted(found, key=lambda p: (-p.stat().st_mtime, p.name))
+
+
+def model_name(path: Path) -> str:
+    """Name of a model by its file."""
+    return path.name.removesuffix(SUFFIX)
+
+
+def free_path(name: str, folder: Path | None = None) -> Path:
+    """A path in the library for `name` that no file has yet.
+
+    Characters that some file system refuses are replaced, and a number is added where
+    the name is taken.
+    """
+    folder = folder or model_folder()
+    clean = re.sub(r"[^\w\-. ()]+", "_", name).strip(" .") or "model"
+    path, number = folder / f"{clean}{SUFFIX}", 2
+    while path.exists():
+        path, number = folder / f"{clean} ({number}){SUFFIX}", number + 1
+    return path
