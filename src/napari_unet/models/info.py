@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from napari_unet.config import Task
 from napari_unet.data.classes import ClassInfo
+from napari_unet.data.normalization import NormalizationInfo
+from napari_unet.networks.info import NetworkInfo
+from napari_unet.segmentation.settings import DecoderInfo
 
 FORMAT_VERSION = 1
 """Version of the model file that this program writes."""
@@ -19,33 +22,6 @@ FORMAT_VERSION = 1
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class NormalizationInfo(_Part):
-    """How intensities are brought to about 0 … 1 before the network sees them."""
-
-    kind: Literal["percentile"] = "percentile"
-    low: float = 1.0
-    """Percentile of each channel of an image that becomes 0."""
-    high: float = 99.8
-    """Percentile that becomes 1."""
-
-
-class NetworkInfo(_Part):
-    """A network by its name in the registry and the arguments that build it."""
-
-    name: str
-    arguments: dict[str, Any]
-
-
-class DecoderInfo(_Part):
-    """How objects are cut from the network's maps (task ``objects``)."""
-
-    foreground_threshold: float = Field(0.5, gt=0, lt=1)
-    seed_threshold: float = Field(0.5, gt=0, lt=1)
-    """Normalised centre distance above which a seed may stand."""
-    min_size: int = Field(10, ge=0)
-    """Smallest object in voxels."""
 
 
 class TrainingSummary(_Part):

@@ -1,0 +1,98 @@
+"""Intensities to about 0 … 1, per image and channel, from percentiles.
+
+The percentiles belong to the whole image, never to a patch or tile: an object looks the
+same to the network wherever the tile border falls.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_unet.data.source import Box, ImageSource
+
+MAX_SAMPLED = 8_000_000
+"""Values per channel that are read to estimate the percentiles of a bigger image."""
+
+
+class NormalizationInfo(BaseModel):
+    """How intensities are brought to about 0 … 1 before the network sees them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["percentile"] = "percentile"
+    low: float = Field(1.0, ge=0, lt=100)
+    """Percentile of each channel of an image that becomes 0."""
+    high: float = Field(99.8, gt=0, le=100)
+    """Percentile that becomes 1."""
+
+
+@dataclass(frozen=True)
+class IntensityRange:
+    """What becomes 0 and what becomes 1, one value per channel."""
+
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+
+    def normalize(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        """Normalised copy of ``C (Z) Y X`` pixels; NaN and infinity become 0."""
+        shape = (-1,) + (1,) * (pixels.ndim - 1)
+        scaled: NDArray[np.float32] = pixels.astype(np.float32)
+        scaled -= self.low.reshape(shape)
+        scaled /= (self.high - self.low).reshape(shape)
+        if pixels.dtype.kind == "f":
+            np.nan_to_num(scaled, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        # One hot pixel must not drown the rest in half precision.
+        return np.clip(scaled, -5.0, 20.0, out=scaled)
+
+
+def measure_range(source: ImageSource, info: NormalizationInfo) -> IntensityRange:
+    """Percentiles of each channel over all samples of the image.
+
+    Images above `MAX_SAMPLED` voxels are read at evenly spaced blocks.
+    """
+    values = [
+        source.read(s, box).reshape(source.n_channels, -1).astype(np.float32)
+        for s, box in _probe(source)
+    ]
+    pooled = np.concatenate(values, axis=1)
+    low = np.zeros(source.n_channels, np.float32)
+    high = np.ones(source.n_channels, np.float32)
+    for c, channel in enumerate(pooled):
+        finite = channel[np.isfinite(channel)]
+        if finite.size:
+            low[c], high[c] = np.percentile(finite, [info.low, info.high])
+            if high[c] <= low[c]:
+                # A flat channel, or one with very few bright pixels.
+                low[c], high[c] = finite.min(), finite.max()
+        if high[c] <= low[c]:
+            high[c] = low[c] + 1.0
+    return IntensityRange(low, high)
+
+
+def _probe(source: ImageSource) -> list[tuple[int, Box]]:
+    shape = source.spatial_shape
+    whole: Box = tuple((0, n) for n in shape)
+    if source.n_samples * int(np.prod(shape)) <= MAX_SAMPLED:
+        return [(s, whole) for s in range(source.n_samples)]
+    samples = np.unique(np.linspace(0, source.n_samples - 1, 8).astype(int))
+    block = (16, 256, 256)[3 - source.ndim :]
+    per_sample = max(1, MAX_SAMPLED // (len(samples) * int(np.prod(block))))
+    per_axis = max(1, round(per_sample ** (1 / source.ndim)))
+    starts = [
+        np.unique(np.linspace(0, max(0, n - b), per_axis).astype(int))
+        for n, b in zip(shape, block, strict=True)
+    ]
+    boxes = [
+        tuple(
+            (int(a), min(int(a) + b, n))
+            for a, b, n in zip(corner, block, shape, strict=True)
+        )
+        for corner in itertools.product(*starts)
+    ]
+    return [(int(s), box) for s in samples for box in boxes]

@@ -1,0 +1,179 @@
+"""Training patches: where they lie, and how they are cut out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from napari_unet.config import Task
+from napari_unet.data.annotation import UNANNOTATED, Annotation
+from napari_unet.data.classes import ClassInfo
+from napari_unet.data.normalization import IntensityRange
+from napari_unet.data.source import Box
+from napari_unet.data.targets import Target, make_target
+
+MAX_ANCHORS = 20_000
+"""Annotated voxels per class and region that are kept as places to sample around."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A box of one sample of an image from which patches are taken, and only there."""
+
+    annotation: Annotation
+    intensity: IntensityRange
+    sample: int
+    box: Box
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Patches on their way to the network."""
+
+    image: Tensor
+    """``N C (Z) Y X``, normalised."""
+    index: Tensor
+    """``N (Z) Y X``, int64; -1 where not annotated."""
+    distance: Tensor | None
+    """``N (Z) Y X``, or None for task ``classes``."""
+
+
+@dataclass
+class _Loaded:
+    region: Region
+    target: Target
+    anchors: list[NDArray[np.int64]] = field(default_factory=list)
+    """Per class present: annotated voxels, ``(n, (Z) Y X)``, in box coordinates."""
+    annotated: NDArray[np.int64] | None = None
+
+
+class PatchSampler:
+    """Draws patches around annotated voxels, rare classes as often as common ones.
+
+    Half of the patches lie around a voxel of a class drawn evenly from those present
+    (so that a class of ten voxels is learnt), the other half around any annotated one.
+    Images are drawn in proportion to the square root of what is annotated in them.
+
+    Parameters
+    ----------
+    regions : sequence of Region
+    task, classes
+        As in the model.
+    patch_size : tuple
+        (Z) Y X in voxels; patches may reach beyond a region, which is mirrored there.
+    """
+
+    def __init__(
+        self,
+        regions: Sequence[Region],
+        task: Task,
+        classes: Sequence[ClassInfo],
+        patch_size: tuple[int, ...],
+    ) -> None:
+        self.patch_size = patch_size
+        self._task = task
+        self._loaded = [
+            loaded
+            for region in regions
+            if (loaded := _load(region, task, classes)).annotated is not None
+        ]
+        sizes = [_length(item.annotated) for item in self._loaded]
+        weights = torch.tensor(sizes, dtype=torch.float64).sqrt()
+        self._cumulative = torch.cumsum(weights / weights.sum(), 0)
+
+    def __len__(self) -> int:
+        return len(self._loaded)
+
+    def draw(self, batch_size: int, generator: Generator) -> Batch:
+        """`batch_size` patches of normalised pixels and targets."""
+        drawn = [self._draw_one(generator) for _ in range(batch_size)]
+        image = torch.from_numpy(np.stack([d[0] for d in drawn]))
+        index = torch.from_numpy(np.stack([d[1] for d in drawn]).astype(np.int64))
+        if self._task == "classes":
+            return Batch(image, index, None)
+        return Batch(image, index, torch.from_numpy(np.stack([d[2] for d in drawn])))
+
+    def _draw_one(self, generator: Generator) -> tuple[NDArray[np.float32], ...]:
+        r = torch.rand(3 + len(self.patch_size), generator=generator).tolist()
+        pick = int(torch.searchsorted(self._cumulative, r[0]))
+        item = self._loaded[min(pick, len(self._loaded) - 1)]
+        voxels = item.annotated
+        if r[1] < 0.5:
+            voxels = item.anchors[int(r[1] * 2 * len(item.anchors))]
+        anchor = voxels[int(r[2] * len(voxels))]  # type: ignore[index]
+        start = [
+            _place(int(a), size, stop - begin, jitter)
+            for a, size, (begin, stop), jitter in zip(
+                anchor, self.patch_size, item.region.box, r[3:], strict=True
+            )
+        ]
+        return _cut(item, start, self.patch_size)
+
+
+def _length(array: NDArray[np.int64] | None) -> int:
+    return 0 if array is None else len(array)
+
+
+def _place(anchor: int, size: int, length: int, jitter: float) -> int:
+    """First voxel of a patch that holds `anchor` and, if it can, stays inside."""
+    start = anchor - int(jitter * size)
+    if size >= length:
+        return -((size - length) // 2)
+    return min(max(start, 0), length - size)
+
+
+def _load(region: Region, task: Task, classes: Sequence[ClassInfo]) -> _Loaded:
+    whole = make_target(region.annotation, region.sample, task, classes)
+    key = tuple(slice(*b) for b in region.box)
+    distance = None if whole.distance is None else whole.distance[key].copy()
+    target = Target(whole.index[key].copy(), distance)
+    loaded = _Loaded(region, target)
+    chooser = np.random.default_rng(region.sample)
+    for value in np.unique(target.index):
+        if value == UNANNOTATED:
+            continue
+        flat = np.flatnonzero(target.index == value)
+        if len(flat) > MAX_ANCHORS:
+            flat = np.sort(chooser.choice(flat, MAX_ANCHORS, replace=False))
+        voxels = np.stack(np.unravel_index(flat, target.index.shape), axis=1)
+        loaded.anchors.append(voxels)
+    flat = np.flatnonzero(target.index != UNANNOTATED)
+    if len(flat):
+        if len(flat) > MAX_ANCHORS:
+            flat = np.sort(chooser.choice(flat, MAX_ANCHORS, replace=False))
+        loaded.annotated = np.stack(np.unravel_index(flat, target.index.shape), axis=1)
+    return loaded
+
+
+def _cut(
+    item: _Loaded, start: Sequence[int], size: Sequence[int]
+) -> tuple[NDArray[np.float32], ...]:
+    """Image, index and distance of a patch; outside the region pixels are mirrored."""
+    box = item.region.box
+    lengths = [stop - begin for begin, stop in box]
+    inside = [
+        (max(0, s), min(n, s + d)) for s, d, n in zip(start, size, lengths, strict=True)
+    ]
+    pad = [
+        (i[0] - s, s + d - i[1]) for i, s, d in zip(inside, start, size, strict=True)
+    ]
+    key = tuple(slice(*i) for i in inside)
+    world = tuple((b[0] + i[0], b[0] + i[1]) for b, i in zip(box, inside, strict=True))
+    pixels = item.region.annotation.source.read(item.region.sample, world)
+    image = item.region.intensity.normalize(pixels)
+    index = item.target.index[key]
+    distance = None if item.target.distance is None else item.target.distance[key]
+    if any(p != (0, 0) for p in pad):
+        image = np.pad(image, [(0, 0), *pad], mode="reflect")
+        # Mirrored annotation teaches nothing that the annotation itself does not.
+        index = np.pad(index, pad, constant_values=UNANNOTATED)
+        if distance is not None:
+            distance = np.pad(distance, pad)
+    if distance is None:
+        return image, index
+    return image, index, distance

@@ -1,0 +1,150 @@
+"""U-Net in two and three dimensions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from napari_unet.networks.blocks import (
+    CONV,
+    CONV_TRANSPOSE,
+    MAX_POOL,
+    DoubleConv,
+    Size,
+)
+
+
+class UNet(nn.Module):
+    """Encoder, decoder and skip connections, with padded convolutions.
+
+    After Ronneberger et al. 2015 (arXiv:1505.04597) and, with three axes, Çiçek et al.
+    2016 (arXiv:1606.06650); batch normalisation (Ioffe and Szegedy 2015) after every
+    convolution.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Channels of the image and of the output logits.
+    channels : sequence of int
+        Width of each level, finest first.
+    strides : sequence of tuple
+        Pooling along (Z) Y X between a level and the next: one fewer than levels. A
+        stride of 1 along an axis leaves it alone, as coarsely sampled Z wants.
+    kernels : sequence of tuple
+        Kernel along (Z) Y X of each level.
+    stem : tuple
+        Stride along (Z) Y X of a first convolution, undone by the last one. With 2 the
+        finest level, which costs most, runs at half resolution. 1 means no stem.
+
+    Notes
+    -----
+    Input ``N C (Z) Y X`` with sizes divisible by :attr:`divisor`; output logits
+    ``N n_out (Z) Y X``.
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        channels: Sequence[int],
+        strides: Sequence[Sequence[int]],
+        kernels: Sequence[Sequence[int]],
+        stem: Sequence[int],
+    ) -> None:
+        super().__init__()
+        if not len(channels) == len(kernels) == len(strides) + 1:
+            raise ValueError("give one width and one kernel per level, strides between")
+        self.stem_stride: Size = tuple(stem)
+        self.strides: list[Size] = [tuple(s) for s in strides]
+        self.kernels: list[Size] = [tuple(k) for k in kernels]
+        ndim = len(self.stem_stride)
+        widths = list(channels)
+
+        self.stem: nn.Module = nn.Identity()
+        n_first = n_in
+        if max(self.stem_stride) > 1:
+            n_first = widths[0]
+            stem_args: Any = (n_in, n_first, self.stem_stride, self.stem_stride)
+            self.stem = CONV[ndim](*stem_args)
+
+        self.encoder = nn.ModuleList()
+        self.pools = nn.ModuleList()
+        for level, width in enumerate(widths):
+            before = widths[level - 1] if level else n_first
+            self.encoder.append(DoubleConv(before, width, self.kernels[level]))
+            if level < len(widths) - 1:
+                pool_args: Any = (self.strides[level],)
+                self.pools.append(MAX_POOL[ndim](*pool_args))
+
+        self.ups = nn.ModuleList()
+        self.decoder = nn.ModuleList()
+        for level in reversed(range(len(widths) - 1)):
+            stride: Any = self.strides[level]
+            up = CONV_TRANSPOSE[ndim](widths[level + 1], widths[level], stride, stride)
+            self.ups.append(up)
+            double = DoubleConv(2 * widths[level], widths[level], self.kernels[level])
+            self.decoder.append(double)
+
+        if max(self.stem_stride) > 1:
+            head_args: Any = (widths[0], n_out, self.stem_stride, self.stem_stride)
+            self.head = CONV_TRANSPOSE[ndim](*head_args)
+        else:
+            one: Any = (1,) * ndim
+            self.head = CONV[ndim](widths[0], n_out, one)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Conv3d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        nn.init.normal_(self.head.weight, std=0.01)
+        if self.head.bias is not None:
+            nn.init.zeros_(self.head.bias)
+
+    @property
+    def divisor(self) -> Size:
+        """What sizes along (Z) Y X must be divisible by."""
+        return tuple(math.prod(s) for s in zip(self.stem_stride, *self.strides))  # noqa: B905
+
+    @property
+    def halo(self) -> Size:
+        """Context in voxels along (Z) Y X on which an output voxel may depend.
+
+        Rounded up to a multiple of :attr:`divisor`, so that a tile grown by it keeps
+        the phase of the pooling grid.
+        """
+        return tuple(self._halo(axis) for axis in range(len(self.stem_stride)))
+
+    def _halo(self, axis: int) -> int:
+        step, reach = self.stem_stride[axis], self.stem_stride[axis] - 1
+        levels = len(self.kernels)
+        for level, kernel in enumerate(self.kernels):
+            # Two convolutions down and, but for the coarsest level, two up.
+            passes = 4 if level < levels - 1 else 2
+            reach += passes * (kernel[axis] // 2) * step
+            if level < levels - 1:
+                # Pooling and its transpose each look at most one pooled cell aside.
+                reach += 2 * (self.strides[level][axis] - 1) * step
+                step *= self.strides[level][axis]
+        return math.ceil(reach / step) * step
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits ``N n_out (Z) Y X`` of an image ``N C (Z) Y X``."""
+        x = self.stem(image)
+        skips: list[Tensor] = []
+        for level, block in enumerate(self.encoder):
+            if level:
+                x = self.pools[level - 1](x)
+            x = block(x)
+            skips.append(x)
+        skips.pop()
+        for up, block in zip(self.ups, self.decoder, strict=True):
+            x = block(torch.cat([skips.pop(), up(x)], dim=1))
+        out: Tensor = self.head(x)
+        return out
