@@ -7,17 +7,16 @@ Reading the description (:func:`read_info`) needs no torch.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from napari_unet.errors import ModelFileError
+from napari_unet.files import atomic_file
 from napari_unet.models.info import FORMAT_VERSION, ModelInfo
 
 if TYPE_CHECKING:
@@ -27,24 +26,6 @@ INFO_NAME = "model.json"
 WEIGHTS_NAME = "weights.safetensors"
 MAX_INFO_BYTES = 16 * 2**20
 MAX_WEIGHTS_BYTES = 4 * 2**30
-
-
-@contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that appears under `path` only when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(
-        prefix=f".{path.name}.", suffix=".part", dir=path.parent
-    )
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
 
 
 def write_model_file(path: Path, info: ModelInfo, weights: dict[str, Tensor]) -> None:
