@@ -1,0 +1,176 @@
+"""Labels layers that people paint in: making them, and what their values mean.
+
+A layer made here remembers its annotation rule and the names of its classes in
+``layer.metadata["napari_unet"]``, which napari keeps when the layer is duplicated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.config import AnnotationRule, Task
+from napari_unet.data.classes import (
+    BACKGROUND_COLOR,
+    PALETTE,
+    ClassInfo,
+    make_classes,
+)
+from napari_unet.widgets.layers import ImageSnapshot
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+    from napari.utils.colormaps import DirectLabelColormap
+
+METADATA_KEY = "napari_unet"
+_RULE = "annotation"
+_NAMES = "class_names"
+N_COLORS = 200
+"""Values with a colour of their own; larger ones share one."""
+
+MAX_BRUSH_SHARE = 8
+"""The first brush is at most this part of the image's shorter side."""
+
+
+def annotation_colors() -> DirectLabelColormap:
+    """Colours of a sparse annotation: 0 clear, 1 background, 2, 3, … the palette."""
+    from napari.utils.colormaps import DirectLabelColormap
+
+    colors: dict[int | None, str] = {None: PALETTE[0], 0: "transparent"}
+    colors[1] = BACKGROUND_COLOR
+    for value in range(2, N_COLORS):
+        colors[value] = PALETTE[(value - 2) % len(PALETTE)]
+    return DirectLabelColormap(color_dict=colors)
+
+
+def class_colors(classes: Sequence[ClassInfo]) -> DirectLabelColormap:
+    """Colours of a result: those of the classes, background clear."""
+    from napari.utils.colormaps import DirectLabelColormap
+
+    colors: dict[int | None, str] = {None: "#888888", 0: "transparent"}
+    colors.update({c.result_value: c.color for c in classes if c.result_value})
+    return DirectLabelColormap(color_dict=colors)
+
+
+def class_features(names: Mapping[int, str]) -> dict[str, list[Any]]:
+    """Layer features that show a value's name in the status bar."""
+    return {"index": list(names), "class": list(names.values())}
+
+
+def new_annotation_layer(image: ImageSnapshot, task: Task) -> Labels:
+    """An empty sparse annotation for `image`, ready to paint in.
+
+    It lies over the image, has class 2 selected and a brush of 10 pixels.
+    """
+    from napari.layers import Labels
+
+    shape = image.source.labels_shape
+    names = {1: "background"}
+    if task == "classes":
+        names[2] = "class 2"
+    layer = Labels(
+        np.zeros(shape, np.int32),
+        name=f"{image.name} annotation",
+        colormap=annotation_colors(),
+        features=class_features(names),
+        metadata={METADATA_KEY: {_RULE: "sparse", _NAMES: names}},
+        opacity=0.6,
+        **image.placement,
+    )
+    layer.selected_label = 2
+    layer.brush_size = max(2, min(10, min(shape[-2:]) // MAX_BRUSH_SHARE))
+    layer.mode = "paint"
+    return layer
+
+
+def rule_of(layer: Labels) -> AnnotationRule | None:
+    """The rule that this layer is known to follow; ``None`` where nobody said."""
+    rule = _memory(layer).get(_RULE)
+    return rule if rule in ("sparse", "complete") else None
+
+
+def remember_rule(layer: Labels, rule: AnnotationRule) -> None:
+    """Keep what the user said about a layer."""
+    layer.metadata[METADATA_KEY] = {**_memory(layer), _RULE: rule}
+
+
+def class_names(layer: Labels) -> dict[int, str]:
+    """Names that were given to values of the layer."""
+    names = _memory(layer).get(_NAMES)
+    return {int(k): str(v) for k, v in names.items()} if isinstance(names, dict) else {}
+
+
+def name_class(layer: Labels, value: int, name: str) -> None:
+    """Give a value of the layer a name."""
+    names = {**class_names(layer), value: name}
+    names = dict(sorted(names.items()))
+    layer.metadata[METADATA_KEY] = {**_memory(layer), _NAMES: names}
+    layer.features = class_features(names)
+
+
+def _memory(layer: Labels) -> dict[str, Any]:
+    memory = layer.metadata.get(METADATA_KEY)
+    return dict(memory) if isinstance(memory, dict) else {}
+
+
+def classes_of(
+    layer: Labels, values: Sequence[int], background: int | None
+) -> list[ClassInfo]:
+    """Classes for the annotated `values`, named and coloured as the layer shows them.
+
+    Parameters
+    ----------
+    layer : Labels
+    values : sequence of int
+        Annotation values that were painted.
+    background : int or None
+        The value that means background.
+    """
+    names = class_names(layer)
+    return [
+        c.model_copy(
+            update={
+                "name": names.get(c.value, c.name),
+                "color": c.color if c.value == 0 else _hex(layer, c.value, c.color),
+            }
+        )
+        for c in make_classes(values, background)
+    ]
+
+
+def _hex(layer: Labels, value: int, default: str) -> str:
+    color = layer.get_color(value)
+    if color is None:
+        return default
+    red, green, blue = (round(255 * float(part)) for part in color[:3])
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def annotated_values(
+    labels: NDArray[Any], unannotated: int | None = 0
+) -> dict[int, int]:
+    """Number of pixels of each value, but for `unannotated`.
+
+    Plane by plane, since the whole of a big volume need not fit in memory twice.
+    """
+    counts: dict[int, int] = {}
+    planes = labels.reshape(-1, *labels.shape[-2:])
+    for plane in planes:
+        part = np.asarray(plane)
+        if part.dtype.kind == "b":
+            part = part.astype(np.uint8)
+        small = part.size and part.min() >= 0 and part.max() < 2**16
+        if small:
+            numbers = np.bincount(part.ravel())
+            values = np.flatnonzero(numbers)
+            numbers = numbers[values]
+        else:
+            values, numbers = np.unique(part, return_counts=True)
+        for value, number in zip(values.tolist(), numbers.tolist(), strict=True):
+            counts[value] = counts.get(value, 0) + number
+    if unannotated is not None:
+        counts.pop(unannotated, None)
+    return dict(sorted(counts.items()))
