@@ -20,17 +20,17 @@ fi
 python=$folder/bin/python
 
 # --group came with pip 25.1.
-"$python" -m pip install --quiet "pip>=25.1"
+"$python" -m pip install -qq "pip>=25.1"
 
 # On Linux the package index has torch for NVIDIA cards only, gigabytes of it. PyTorch's
 # own index has one for machines without such a card.
 if [ "$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null &&
   ! "$python" -c "import importlib.util as u, sys; sys.exit(not u.find_spec('torch'))"
 then
-  "$python" -m pip install --quiet --retries 1 --timeout 20 -c "$constraints" torch \
+  "$python" -m pip install -qq --retries 1 --timeout 20 -c "$constraints" torch \
     --index-url https://download.pytorch.org/whl/cpu 2>/dev/null ||
     echo "PyTorch's own index did not answer; taking torch from the package index."
 fi
 
 echo "Installing into $folder (the first time takes some minutes)"
-"$python" -m pip install --quiet -c "$constraints" -e ".[all]" --group dev
+"$python" -m pip install -qq -c "$constraints" -e ".[all]" --group dev
