@@ -1,0 +1,435 @@
+"""The viewer's handle on the engine process. No torch and no Qt here.
+
+Everything is called on one thread, the GUI's, and nothing blocks it. Threads of this
+package only put what they hear on a queue, which :meth:`Engine.poll` empties.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import queue
+import shutil
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+from napari_unet.engine.arrays import Cancelled, JobArrays, copy_limit
+from napari_unet.engine.process import EngineProcess, describe_exit
+from napari_unet.engine.protocol import Message
+from napari_unet.engine.shared import temporary_folder
+from napari_unet.errors import EngineError, UserError
+
+EngineState = Literal["stopped", "starting", "ready", "crashed"]
+JobState = Literal["waiting", "running", "done", "failed", "stopped", "crashed"]
+OnEvent = Callable[[dict[str, Any]], None]
+
+COPY_AT_ONCE_BYTES = 64 << 20
+"""Jobs that share more than this many bytes copy on a thread of their own."""
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_BUTTONS = {"train": "press Train", "predict": "press Predict"}
+
+
+class Job:
+    """One task on its way through the engine; made by :meth:`Engine.submit`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        number: int,
+        task: str,
+        arrays: JobArrays,
+        on_event: OnEvent,
+    ) -> None:
+        self.id = number
+        self.task = task
+        self.state: JobState = "waiting"
+        self.result: dict[str, Any] | None = None
+        self.error: str | None = None
+        """One sentence, once the state is ``failed`` or ``crashed``."""
+        self._engine = engine
+        self._arrays = arrays
+        self._on_event = on_event
+        self._process: EngineProcess | None = None
+        self._unsent: list[Message] = []
+        self._stop_time: float | None = None
+        self._release_at_end = False
+
+    @property
+    def ended(self) -> bool:
+        return self.state not in ("waiting", "running")
+
+    @property
+    def outputs(self) -> dict[str, NDArray[Any]]:
+        """Arrays that the task writes into; complete from ``running`` on.
+
+        They are empty after :meth:`release`; arrays taken before stay valid.
+        """
+        return self._arrays.outputs
+
+    def stop(self) -> None:
+        """Ask the task to end; called again, end the engine process at once."""
+        if self.ended:
+            return
+        if self._stop_time is not None:
+            self._engine._stop_now(self)
+            return
+        self._stop_time = time.monotonic()
+        if self._process is not None:
+            self._process.send({"type": "stop", "job": self.id})
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Hand a message to the task, which finds it in ``context.messages()``."""
+        if self.ended:
+            return
+        envelope = {"type": "message", "job": self.id, "message": dict(message)}
+        if self._process is not None:
+            self._process.send(envelope)
+        else:
+            self._unsent.append(envelope)
+
+    def release(self) -> None:
+        """Free the shared memory; a job that has not ended is stopped first."""
+        if self.ended:
+            self._arrays.free()
+        else:
+            self._release_at_end = True
+            if self._stop_time is None:
+                self.stop()
+
+
+class _Belongings:
+    """What must be gone when an engine is, even if nobody closed it."""
+
+    def __init__(self) -> None:
+        self.process: EngineProcess | None = None
+        self.folder = temporary_folder()
+        self.arrays: weakref.WeakSet[JobArrays] = weakref.WeakSet()
+
+    def clear(self) -> None:
+        process, self.process = self.process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+        for arrays in list(self.arrays):
+            arrays.free()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Engine:
+    """Starts, uses and ends the process in which networks train and predict.
+
+    Parameters
+    ----------
+    threads : int, optional
+        Threads for computing. Default: one fewer than the machine has cores.
+    tasks_module : str
+        Name or file of the module whose functions are the tasks.
+    copy_limit : int, optional
+        Arrays of more bytes stay with the viewer and are read region by region.
+        Default: a quarter of the free memory.
+    heartbeat_seconds : float
+        After a stop request, how long the process may be silent before it is killed.
+    log_folder : Path, optional
+        Where log files go.
+    """
+
+    def __init__(
+        self,
+        *,
+        threads: int | None = None,
+        tasks_module: str = "napari_unet.engine.tasks",
+        copy_limit: int | None = None,
+        heartbeat_seconds: float = 30.0,
+        log_folder: Path | None = None,
+    ) -> None:
+        self.device: str | None = None
+        """The device in words, once the engine is ready."""
+        self.log_path: Path | None = None
+        """Log file of the newest process."""
+        self._state: EngineState = "stopped"
+        self._threads = threads or default_threads()
+        self._tasks_module = tasks_module
+        self._copy_limit = copy_limit
+        self._heartbeat_seconds = heartbeat_seconds
+        self._log_folder = log_folder
+        self._numbers = itertools.count(1)
+        self._jobs: dict[int, Job] = {}
+        self._happened: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._own = _Belongings()
+        # Also called when the interpreter exits.
+        self._finalizer = weakref.finalize(self, self._own.clear)
+
+    @property
+    def state(self) -> EngineState:
+        return self._state
+
+    @property
+    def pid(self) -> int | None:
+        """Number of the process, while there is one."""
+        return self._own.process.pid if self._own.process else None
+
+    def start(self) -> None:
+        """Start the process if there is none; returns at once.
+
+        The process loads torch in the background, so that the first task is quick.
+
+        Raises
+        ------
+        EngineError
+            If the process cannot be started.
+        """
+        if self._own.process is not None:
+            return
+        happened, engine = self._happened, weakref.ref(self)
+
+        def on_message(process: EngineProcess, message: Message) -> None:
+            happened.put(partial(_deliver, engine, "_on_message", process, message))
+
+        def on_end(process: EngineProcess, code: int) -> None:
+            happened.put(partial(_deliver, engine, "_on_end", process, code))
+
+        hello = {
+            "type": "hello",
+            "threads": self._threads,
+            "tasks_module": self._tasks_module,
+            "folder": str(self._own.folder),
+        }
+        self._state, self.device = "crashed", None
+        process = EngineProcess(
+            hello,
+            threads=self._threads,
+            log_folder=self._log_folder,
+            on_message=on_message,
+            on_end=on_end,
+        )
+        self._own.process, self._state = process, "starting"
+        self.log_path = process.log_path
+
+    def submit(
+        self,
+        task: str,
+        params: Mapping[str, Any],
+        *,
+        inputs: Mapping[str, Any] = _NOTHING,
+        outputs: Mapping[str, tuple[tuple[int, ...], str]] = _NOTHING,
+        on_event: OnEvent,
+    ) -> Job:
+        """Run a task; starts the process when needed. Returns at once.
+
+        What goes wrong is told by a ``StateChanged`` event, never raised here.
+
+        Parameters
+        ----------
+        task : str
+            Name of a function of the tasks module.
+        params : mapping
+            Plain values for the task.
+        inputs : mapping of str to array-like
+            Anything with shape, dtype and ``[]``: NumPy, dask, zarr, memory maps.
+        outputs : mapping of str to (shape, dtype)
+            Arrays to make, into which the task writes.
+        on_event : callable
+            Gets every event of the job as a dictionary, from within :meth:`poll`.
+        """
+        name = params.get("name", "")
+        arrays = JobArrays(
+            inputs,
+            outputs,
+            folder=self._own.folder,
+            limit=copy_limit() if self._copy_limit is None else self._copy_limit,
+            image_name=name if isinstance(name, str) else "",
+        )
+        self._own.arrays.add(arrays)
+        job = Job(self, next(self._numbers), task, arrays, on_event)
+        self._jobs[job.id] = job
+        try:
+            self.start()
+        except EngineError as error:
+            self._happened.put(partial(self._end, job, "failed", error=str(error)))
+            return job
+        share = partial(self._share, job, dict(params))
+        if arrays.bytes_to_make() <= COPY_AT_ONCE_BYTES:
+            share()()
+        else:
+            threading.Thread(
+                target=lambda: self._happened.put(share()),
+                name="unet-copy",
+                daemon=True,
+            ).start()
+        return job
+
+    def poll(self) -> None:
+        """Deliver everything that happened since the last call; call it often.
+
+        An exception of an `on_event` is raised after the rest was delivered.
+        """
+        self._watch()
+        errors: list[Exception] = []
+        for _ in range(self._happened.qsize()):
+            try:
+                step = self._happened.get_nowait()
+            except queue.Empty:  # a callback polled, too
+                break
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 (raised below)
+                errors.append(error)
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            raise ExceptionGroup("several listeners failed", errors)
+
+    def close(self) -> None:
+        """End the process and free all memory; no more events are delivered."""
+        self._own.clear()
+        for job in self._jobs.values():
+            job.state = "stopped"
+        self._jobs.clear()
+        self._state, self.device = "stopped", None
+        while not self._happened.empty():
+            self._happened.get_nowait()
+
+    def _share(self, job: Job, params: dict[str, Any]) -> Callable[[], None]:
+        """Copy the arrays of a job; what to do about it on the caller's thread."""
+        try:
+            shared = job._arrays.share(lambda: job._stop_time is not None)
+        except Cancelled:
+            return partial(self._end, job, "stopped")
+        except UserError as error:
+            return partial(self._happened.put, partial(self._fail, job, str(error)))
+        message = {"type": "run", "job": job.id, "task": job.task, "params": params}
+        return partial(self._run, job, {**message, **shared})
+
+    def _run(self, job: Job, message: Message) -> None:
+        process = self._own.process
+        if job.ended or process is None:
+            job._arrays.free()
+            return
+        if job._stop_time is not None:
+            self._end(job, "stopped")
+            return
+        process.server.add(job.id, job._arrays)
+        process.send(message)
+        for envelope in job._unsent:
+            process.send(envelope)
+        job._unsent, job._process = [], process
+
+    def _fail(self, job: Job, sentence: str) -> None:
+        self._end(job, "failed", error=sentence)
+
+    def _stop_now(self, job: Job) -> None:
+        process = job._process
+        if process is None:
+            self._happened.put(partial(self._end, job, "stopped"))
+        else:
+            process.kill()
+
+    def _watch(self) -> None:
+        process = self._own.process
+        if process is None or process.ending:
+            return
+        for job in self._jobs.values():
+            if job._stop_time is None or job._process is not process:
+                continue
+            silent_since = max(job._stop_time, process.last_heartbeat)
+            if time.monotonic() - silent_since > self._heartbeat_seconds:
+                process.kill()
+                return
+
+    def _on_message(self, process: EngineProcess, message: Message) -> None:
+        if process is not self._own.process:
+            return
+        kind = message["type"]
+        if kind == "ready":
+            self._state, self.device = "ready", message["device"]
+            return
+        job = self._jobs.get(message["job"])
+        if job is None:
+            return
+        if kind == "running":
+            self._change(job, "running")
+        elif kind == "event":
+            job._on_event(message["event"])
+        elif kind == "stopping":
+            job._on_event({"event": "Stopping"})
+        elif kind == "done":
+            job.result = message["result"]
+            extra: Message = {"result": job.result}
+            if message["stopped"]:
+                extra["stopped"] = True
+            self._end(job, "done", **extra)
+        elif kind == "stopped":
+            self._end(job, "stopped")
+        elif kind == "failed":
+            self._fail(job, message.get("error") or self._defect(message["defect"]))
+
+    def _defect(self, what: str) -> str:
+        where = f"; the details are in {self.log_path}" if self.log_path else ""
+        return f"Something went wrong inside the engine ({what}){where}."
+
+    def _on_end(self, process: EngineProcess, code: int) -> None:
+        if process is not self._own.process:
+            return
+        self._own.process = None
+        self._state = "stopped" if process.ending else "crashed"
+        self.device = None
+        for job in list(self._jobs.values()):
+            if process.ending:
+                self._end(job, "stopped")
+            else:
+                self._end(job, "crashed", error=self._crash(process, job, code))
+
+    def _crash(self, process: EngineProcess, job: Job, code: int) -> str:
+        if not process.answered:
+            where = f" What it said is in {self.log_path}." if self.log_path else ""
+            return (
+                f"The engine process could not start ({describe_exit(code)}): run "
+                f"`napari-unet doctor` in a terminal to see why.{where}"
+            )
+        action = _BUTTONS.get(job.task, "try again")
+        again = f"{action} to start again" if action != "try again" else action
+        return (
+            f"The engine process ended unexpectedly ({describe_exit(code)}); your "
+            f"layers are untouched: {again}."
+        )
+
+    def _change(self, job: Job, state: JobState, **extra: Any) -> None:
+        job.state = state
+        job._on_event({"event": "StateChanged", "state": state, **extra})
+
+    def _end(self, job: Job, state: JobState, **extra: Any) -> None:
+        if job.ended:
+            return
+        self._jobs.pop(job.id, None)
+        if job._process is not None:
+            job._process.server.discard(job.id)
+        job.error = extra.get("error")
+        if job._release_at_end:
+            job._arrays.free()
+        else:
+            job._arrays.free_inputs()
+        self._change(job, state, **extra)
+
+
+def default_threads() -> int:
+    """One fewer than the cores that this process may use, at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, cores - 1)
+
+
+def _deliver(engine: weakref.ref[Engine], method: str, *arguments: Any) -> None:
+    target = engine()
+    if target is not None:
+        getattr(target, method)(*arguments)
