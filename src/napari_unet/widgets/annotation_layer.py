@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_unet.config import AnnotationRule, Task
 from napari_unet.data.classes import (
@@ -19,6 +18,7 @@ from napari_unet.data.classes import (
     ClassInfo,
     make_classes,
 )
+from napari_unet.data.source import ArrayLike
 from napari_unet.widgets.layers import ImageSnapshot
 
 if TYPE_CHECKING:
@@ -149,17 +149,14 @@ def _hex(layer: Labels, value: int, default: str) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def annotated_values(
-    labels: NDArray[Any], unannotated: int | None = 0
-) -> dict[int, int]:
+def annotated_values(labels: ArrayLike, unannotated: int | None = 0) -> dict[int, int]:
     """Number of pixels of each value, but for `unannotated`.
 
     Plane by plane, since the whole of a big volume need not fit in memory twice.
     """
     counts: dict[int, int] = {}
-    planes = labels.reshape(-1, *labels.shape[-2:])
-    for plane in planes:
-        part = np.asarray(plane)
+    for index in np.ndindex(*labels.shape[:-2]):
+        part = np.asarray(labels[index])
         if part.dtype.kind == "b":
             part = part.astype(np.uint8)
         small = part.size and part.min() >= 0 and part.max() < 2**16

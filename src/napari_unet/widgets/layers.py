@@ -188,7 +188,7 @@ class ImageSnapshot:
         )
 
     def inputs(self) -> dict[str, Any]:
-        """Arrays for the engine, ``image0``, ``image1``, …"""
+        """Arrays for the engine by name: ``image0``, ``image1`` and so on."""
         return {f"image{i}": array for i, array in enumerate(self.arrays)}
 
     def params(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from napari_unet.models.info import ModelInfo
 from napari_unet.models.library import model_name
 from napari_unet.widgets.layers import ImageSnapshot, shifted
-from napari_unet.widgets.runs import Engine, EngineRun, in_words
+from napari_unet.widgets.runs import EngineRun, in_words
+
+if TYPE_CHECKING:
+    from napari_unet.engine.client import Engine
 
 Box = tuple[tuple[int, int], ...]
 

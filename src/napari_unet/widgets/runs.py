@@ -6,51 +6,21 @@ view through signals. It holds no layer: layers may be deleted while it goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_unet.errors import UserError
+
+if TYPE_CHECKING:
+    from napari_unet.engine.client import Engine, Job
 
 RunState = Literal[
     "idle", "running", "stopping", "done", "stopped", "failed", "crashed"
 ]
 ENDED: tuple[RunState, ...] = ("done", "stopped", "failed", "crashed")
-
-
-class Job(Protocol):
-    """What a run needs of :class:`napari_unet.engine.client.Job`."""
-
-    state: str
-    result: dict[str, Any] | None
-    error: str | None
-    outputs: dict[str, NDArray[Any]]
-
-    def stop(self) -> None: ...
-    def release(self) -> None: ...
-
-
-class Engine(Protocol):
-    """What a run needs of :class:`napari_unet.engine.client.Engine`."""
-
-    state: str
-    device: str | None
-
-    def start(self) -> None: ...
-    def poll(self) -> None: ...
-    def close(self) -> None: ...
-    def submit(
-        self,
-        task: str,
-        params: Mapping[str, Any],
-        *,
-        inputs: Mapping[str, Any] = ...,
-        outputs: Mapping[str, tuple[tuple[int, ...], str]] = ...,
-        on_event: Callable[[dict[str, Any]], None],
-    ) -> Job: ...
 
 
 class EngineRun:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_unet.config import TrainingConfig
 from napari_unet.data.classes import ClassInfo
 from napari_unet.models.library import free_path, model_name
 from napari_unet.widgets.layers import ImageSnapshot
-from napari_unet.widgets.runs import Engine, EngineRun, copied, in_words
+from napari_unet.widgets.runs import EngineRun, copied, in_words
 from napari_unet.widgets.session import Session
+
+if TYPE_CHECKING:
+    from napari_unet.engine.client import Engine
 
 
 @dataclass(frozen=True)

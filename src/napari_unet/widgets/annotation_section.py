@@ -1,0 +1,158 @@
+"""Choosing the annotation, and what its values mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import ComboBox, PushButton
+from psygnal import Signal
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QWidget
+
+from napari_unet.config import AnnotationRule, Task
+from napari_unet.widgets.annotation_layer import remember_rule, rule_of
+from napari_unet.widgets.style import Colors, Message, narrow
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Labels
+
+TASKS: list[tuple[str, Task]] = [
+    ("Objects: cells, nuclei, each its own", "objects"),
+    ("Classes: tissue, membrane, …", "classes"),
+]
+
+RULES: list[tuple[str, AnnotationRule | None]] = [
+    ("Choose …", None),
+    ("Sparse: 0 is not annotated", "sparse"),
+    ("Complete: 0 is background", "complete"),
+]
+
+MEANINGS: dict[tuple[AnnotationRule, Task], str] = {
+    ("sparse", "classes"): "0 = not annotated, 1 = background, 2, 3, … = classes.",
+    ("sparse", "objects"): (
+        "0 = not annotated, 1 = background, 2, 3, … = a number for each whole object."
+    ),
+    ("complete", "classes"): "0 = background, 1, 2, … = classes.",
+    ("complete", "objects"): "0 = background, 1, 2, … = a number for each object.",
+}
+
+
+class AnnotationSection:
+    """Rows of a form: the task, the Labels layer, and its rule."""
+
+    changed = Signal()
+    """Another layer, task or rule was chosen."""
+    painted = Signal()
+    """The values in the chosen layer may have changed."""
+    new_requested = Signal()
+    """The user asked for a new annotation layer."""
+
+    def __init__(self, viewer: napari.Viewer, form: QFormLayout) -> None:
+        self._viewer = viewer
+        self._watched: Labels | None = None
+        self.task = ComboBox(
+            choices=TASKS,
+            tooltip="Objects that touch are kept apart; classes are areas of a kind",
+        )
+        self.layer = ComboBox(choices=[], tooltip="The Labels layer you paint in")
+        self.new = PushButton(
+            text="New", tooltip="Make an empty annotation layer for the image"
+        )
+        self.rule = ComboBox(choices=RULES, tooltip="What 0 means in this layer")
+        self.meaning = Message("quiet")
+        self.summary = Message("quiet")
+        row = QWidget()
+        layout = QHBoxLayout(row)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.layer.native, 1)
+        layout.addWidget(self.new.native)
+        for box in (self.task, self.layer, self.rule):
+            narrow(box.native)
+        form.addRow("Find", self.task.native)
+        form.addRow("Annotation", row)
+        form.addRow("Rule", self.rule.native)
+        form.addRow("", self.meaning)
+        form.addRow("", self.summary)
+        self.task.changed.connect(self._on_task)
+        self.layer.changed.connect(self._on_layer)
+        self.rule.changed.connect(self._on_rule)
+        self.new.changed.connect(self._on_new)
+        self.refresh()
+
+    def set_colors(self, colors: Colors) -> None:
+        """Follow a change of theme."""
+        self.meaning.set_colors(colors)
+        self.summary.set_colors(colors)
+
+    def refresh(self) -> None:
+        """Offer the Labels layers that the viewer has now."""
+        from napari.layers import Labels
+
+        found = [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
+        before = self.layer.value
+        with self.layer.changed.blocked():
+            self.layer.choices = [(layer.name, layer) for layer in found]
+            if before not in found and found:
+                known = [layer for layer in found if rule_of(layer) is not None]
+                self.layer.value = (known or found)[-1]
+        self._on_layer()
+
+    def choose(self, layer: Labels) -> None:
+        """Choose a layer from code."""
+        self.refresh()
+        self.layer.value = layer
+
+    def close(self) -> None:
+        """Listen to the chosen layer no longer."""
+        self._watch(None)
+
+    def chosen_rule(self) -> AnnotationRule | None:
+        """The rule for the chosen layer; ``None`` until the user has said it."""
+        rule: AnnotationRule | None = self.rule.value
+        return rule
+
+    def _watch(self, layer: Labels | None) -> None:
+        if layer is self._watched:
+            return
+        if self._watched is not None:
+            for emitter in _emitters(self._watched):
+                emitter.disconnect(self._on_painted)
+        self._watched = layer
+        if layer is not None:
+            for emitter in _emitters(layer):
+                emitter.connect(self._on_painted)
+
+    def _on_painted(self, _: Any = None) -> None:
+        self.painted.emit()
+
+    def _on_layer(self, _: Any = None) -> None:
+        layer: Labels | None = self.layer.value
+        self._watch(layer)
+        with self.rule.changed.blocked():
+            self.rule.value = None if layer is None else rule_of(layer)
+        self._explain()
+        self.changed.emit()
+
+    def _on_rule(self, rule: AnnotationRule | None) -> None:
+        layer: Labels | None = self.layer.value
+        if layer is not None and rule is not None:
+            remember_rule(layer, rule)
+        self._explain()
+        self.changed.emit()
+
+    def _on_task(self, _: Any = None) -> None:
+        self._explain()
+        self.changed.emit()
+
+    def _on_new(self, _: Any = None) -> None:
+        self.new_requested.emit()
+
+    def _explain(self) -> None:
+        rule = self.chosen_rule()
+        self.rule.enabled = self.layer.value is not None
+        self.meaning.say(MEANINGS[rule, self.task.value] if rule else "")
+
+
+def _emitters(layer: Labels) -> list[Any]:
+    # Strokes tell themselves through `paint`; undo and redo only through `set_data`.
+    return [layer.events.paint, layer.events.set_data]

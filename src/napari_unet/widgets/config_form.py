@@ -1,0 +1,150 @@
+"""A form for the numbers of a pydantic model, made from its fields.
+
+An empty field means "automatic" or the default, which the field shows in grey.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import Any, Literal, Union, get_args, get_origin
+
+from magicgui.widgets import CheckBox, ComboBox, Container, Label, LineEdit
+from magicgui.widgets.bases import ValueWidget, Widget
+from psygnal import Signal
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from napari_unet.config import TrainingConfig
+from napari_unet.errors import ConfigError
+
+AUTOMATIC = "automatic"
+
+
+class ConfigForm:
+    """Fields for the settings of `model` but those in `without`."""
+
+    changed = Signal()
+
+    def __init__(
+        self, model: type[BaseModel], without: frozenset[str] = frozenset()
+    ) -> None:
+        self._model = model
+        self.container: Container[Widget]
+        self._fields: dict[str, ValueWidget[Any]] = {}
+        self._parts: dict[str, ConfigForm] = {}
+        shown: list[Widget] = []
+        for name, field in model.model_fields.items():
+            if name in without:
+                continue
+            if isinstance(field.annotation, type) and issubclass(
+                field.annotation, BaseModel
+            ):
+                part = ConfigForm(field.annotation)
+                part.changed.connect(self._emit)
+                self._parts[name] = part
+                shown.append(Label(value=_title(name, field), label=""))
+                shown += list(part.container)
+                continue
+            widget = _make_field(name, field)
+            widget.changed.connect(self._emit)
+            self._fields[name] = widget
+            shown.append(widget)
+        self.container = Container(widgets=shown, labels=True)
+        self.container.margins = (0, 0, 0, 0)
+
+    def _emit(self, _: Any = None) -> None:
+        self.changed.emit()
+
+    def wishes(self) -> dict[str, Any]:
+        """What the user filled in, by field name; empty fields are left out."""
+        found: dict[str, Any] = {}
+        for name, widget in self._fields.items():
+            value = widget.value
+            if isinstance(widget, LineEdit):
+                if value.strip():
+                    found[name] = _read(value, self._model.model_fields[name])
+            elif value != self._model.model_fields[name].default:
+                found[name] = value
+        for name, part in self._parts.items():
+            inner = part.wishes()
+            if inner:
+                found[name] = inner
+        return found
+
+    def field(self, name: str) -> ValueWidget[Any]:
+        """The widget of a field, to fill it from code."""
+        return self._fields[name]
+
+
+def build_config(wishes: dict[str, Any]) -> TrainingConfig:
+    """A training configuration from what was filled in.
+
+    Raises
+    ------
+    ConfigError
+        If a value is wrong; the sentence calls the field by its title.
+    """
+    try:
+        return TrainingConfig(**wishes)
+    except ValidationError as error:
+        first = error.errors()[0]
+        title = _titles(TrainingConfig, [str(part) for part in first["loc"]])
+        problem = str(first["msg"]).removeprefix("Value error, ")
+        problem = problem[:1].lower() + problem[1:].split(", unable to")[0]
+        raise ConfigError(
+            f"{title} cannot be {_shown(first['input'])!r}: {problem}."
+        ) from error
+
+
+def _titles(model: type[BaseModel], path: list[str]) -> str:
+    title = path[0] if path else "A setting"
+    for name in path:
+        field = model.model_fields.get(name)
+        if field is None:
+            break
+        title = _title(name, field)
+        if isinstance(field.annotation, type) and issubclass(
+            field.annotation, BaseModel
+        ):
+            model = field.annotation
+    return title
+
+
+def _title(name: str, field: FieldInfo) -> str:
+    return field.title or name.replace("_", " ").capitalize()
+
+
+def _make_field(name: str, field: FieldInfo) -> ValueWidget[Any]:
+    title, tooltip = _title(name, field), field.description or ""
+    if field.annotation is bool:
+        return CheckBox(value=field.default, text=title, label="", tooltip=tooltip)
+    if get_origin(field.annotation) is Literal:
+        choices = list(get_args(field.annotation))
+        return ComboBox(
+            value=field.default, choices=choices, label=title, tooltip=tooltip
+        )
+    line = LineEdit(label=title, tooltip=tooltip)
+    line.native.setPlaceholderText(_shown(field.default))
+    return line
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return AUTOMATIC
+    if isinstance(value, tuple | list):
+        return " ".join(str(part) for part in value)
+    return str(value)
+
+
+def _read(text: str, field: FieldInfo) -> Any:
+    text = text.strip()
+    if _wants_tuple(field.annotation):
+        return text.replace(",", " ").replace("×", " ").split()
+    return text.replace(",", ".")
+
+
+def _wants_tuple(annotation: Any) -> bool:
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        return any(_wants_tuple(part) for part in get_args(annotation))
+    return origin is tuple or annotation is tuple
