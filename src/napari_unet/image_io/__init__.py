@@ -1,0 +1,16 @@
+"""Images and labels in files and folders."""
+
+from napari_unet.image_io.folders import find_images, pair_folders
+from napari_unet.image_io.raw import display_name
+from napari_unet.image_io.read import read_image, read_labels
+from napari_unet.image_io.write import write_labels, write_probabilities
+
+__all__ = [
+    "display_name",
+    "find_images",
+    "pair_folders",
+    "read_image",
+    "read_labels",
+    "write_labels",
+    "write_probabilities",
+]

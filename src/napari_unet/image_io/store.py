@@ -1,0 +1,110 @@
+"""Zarr arrays and OME-Zarr images, formats 2 and 3."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from napari_unet.errors import DataError
+from napari_unet.image_io.raw import RawImage, unit_name
+
+MARKERS = (".zarray", ".zgroup", "zarr.json", ".zmetadata")
+"""Files that make a folder a zarr store."""
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is a zarr array or group."""
+    return path.is_dir() and any((path / marker).is_file() for marker in MARKERS)
+
+
+def read_zarr(path: Path) -> RawImage:
+    """A zarr array, or the full resolution of an OME-Zarr image; nothing is loaded.
+
+    Raises
+    ------
+    DataError
+        If the store is damaged or holds no image, or several and none is named.
+    """
+    import zarr
+
+    try:
+        node = zarr.open(str(path), mode="r")
+        if isinstance(node, zarr.Array):
+            return RawImage(node, _dimension_names(node))
+        return _read_group(path, node)
+    except DataError:
+        raise
+    # zarr 2 and 3 raise many kinds, and stores are often incomplete copies.
+    except Exception as error:
+        raise DataError(
+            f"The zarr folder {path.name} cannot be read: copy or download it again."
+        ) from error
+
+
+def _read_group(path: Path, group: Any) -> RawImage:
+    import zarr
+
+    attributes = dict(group.attrs)
+    attributes = attributes.get("ome", attributes)
+    if "multiscales" in attributes:
+        return _read_multiscale(group, attributes["multiscales"][0])
+    if "bioformats2raw.layout" in attributes and "0" in group:
+        return _read_group(path / "0", group["0"])
+    arrays = [key for key in group if isinstance(group[key], zarr.Array)]
+    if len(arrays) == 1:
+        only = group[arrays[0]]
+        return RawImage(only, _dimension_names(only))
+    if not arrays:
+        raise DataError(
+            f"The zarr folder {path.name} holds no image: "
+            "choose the folder of an OME-Zarr image or of an array inside it."
+        )
+    raise DataError(
+        f"The zarr folder {path.name} holds several arrays: choose one of them, "
+        f"such as {path.name}/{sorted(arrays)[0]}."
+    )
+
+
+def _read_multiscale(group: Any, multiscale: dict[str, Any]) -> RawImage:
+    dataset = multiscale["datasets"][0]
+    array = group[dataset["path"]]
+    axes = multiscale.get("axes", [])
+    names = [a["name"] if isinstance(a, dict) else a for a in axes]
+    letters = _letters(names) if len(names) == len(array.shape) else ""
+    scale = [1.0] * len(letters)
+    for owner in (dataset, multiscale):
+        for transform in owner.get("coordinateTransformations", []):
+            if transform.get("type") == "scale":
+                factors = transform["scale"]
+                scale = [a * float(b) for a, b in zip(scale, factors, strict=True)]
+    spacing = {
+        letter: size
+        for letter, size in zip(letters, scale, strict=True)
+        if letter in "ZYX" and size > 0
+    }
+    units = [
+        a["unit"]
+        for a in axes
+        if isinstance(a, dict) and a.get("unit") and a["name"].upper() in "ZYX"
+    ]
+    unit = unit_name(units[-1]) if units else "pixel"
+    return RawImage(array, letters, spacing, unit)
+
+
+def _dimension_names(array: Any) -> str:
+    names = getattr(getattr(array, "metadata", None), "dimension_names", None)
+    names = names or array.attrs.get("_ARRAY_DIMENSIONS")
+    if not names or None in names or len(names) != len(array.shape):
+        return ""
+    return _letters(names)
+
+
+def _letters(names: list[str]) -> str:
+    """First letters of dimension names; a name we do not know becomes unknown."""
+    words = {"TIME": "T", "CHANNEL": "C", "CHANNELS": "C", "BAND": "C", "PLANE": "Z"}
+    letters = []
+    for name in names:
+        word = str(name).upper()
+        letter = words.get(word, word if word in tuple("TCZYX") else "Q")
+        letters.append(letter)
+    return "".join(letters)
