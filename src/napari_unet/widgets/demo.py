@@ -1,4 +1,4 @@
-"""The demo in the viewer: the real widgets, pressed by a program instead of a person."""
+"""The demo in the viewer: the real widgets, pressed by a program."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Demo:
         from qtpy.QtCore import QTimer
 
         self._add_layers()
-        _, self._predict = self._dock("Predict U-Net")
+        self._predict_dock, self._predict = self._dock("Predict U-Net")
         _, self._train = self._dock("Train U-Net")
         self._train.run.changed.connect(self._on_training)
         self._train.run.ended.connect(self._on_trained)
@@ -163,7 +163,7 @@ class Demo:
 
     def _press_predict(self) -> None:
         self._predict.request()
-        self._predict.parentWidget().raise_()
+        self._predict_dock.raise_()
         self._predict.panel.button.click()
 
     def _on_predicted(self) -> None:
