@@ -66,6 +66,9 @@ class PatchSampler:
         As in the model.
     patch_size : tuple
         (Z) Y X in voxels; patches may reach beyond a region, which is mirrored there.
+    margin : tuple
+        Voxels along (Z) Y X that each patch is cut larger on either side, so that it
+        can be turned and bent without running empty.
     """
 
     def __init__(
@@ -74,8 +77,10 @@ class PatchSampler:
         task: Task,
         classes: Sequence[ClassInfo],
         patch_size: tuple[int, ...],
+        margin: tuple[int, ...],
     ) -> None:
         self.patch_size = patch_size
+        self.margin = margin
         self._task = task
         self._loaded = [
             loaded
@@ -112,7 +117,9 @@ class PatchSampler:
                 anchor, self.patch_size, item.region.box, r[3:], strict=True
             )
         ]
-        return _cut(item, start, self.patch_size)
+        start = [s - m for s, m in zip(start, self.margin, strict=True)]
+        size = [d + 2 * m for d, m in zip(self.patch_size, self.margin, strict=True)]
+        return _cut(item, start, size)
 
 
 def _length(array: NDArray[np.int64] | None) -> int:

@@ -27,9 +27,7 @@ def classes_loss(logits: Tensor, index: Tensor) -> Tensor:
     logits = logits.float()
     mask = index != UNANNOTATED
     count = mask.sum().clamp(min=1)
-    entropy = F.cross_entropy(
-        logits, index, ignore_index=UNANNOTATED, reduction="sum"
-    )
+    entropy = F.cross_entropy(logits, index, ignore_index=UNANNOTATED, reduction="sum")
     one_hot = F.one_hot(index.clamp(min=0), logits.shape[1]).movedim(-1, 1)
     dice = _soft_dice(logits.softmax(dim=1), one_hot.float(), mask.unsqueeze(1))
     return entropy / count + dice
@@ -60,7 +58,9 @@ def objects_loss(logits: Tensor, index: Tensor, distance: Tensor) -> Tensor:
     error = (logits[:, 1].sigmoid() - distance).abs() * weight
     # The distance is 0 on all background: objects alone carry the information.
     inside = foreground * weight
-    regression = error.sum() / count + (error * inside).sum() / inside.sum().clamp(min=1)
+    regression = error.sum() / count + (error * inside).sum() / inside.sum().clamp(
+        min=1
+    )
     return entropy / count + dice + regression
 
 

@@ -61,5 +61,3 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
 def count_parameters(network: nn.Module) -> int:
     """Number of trainable parameters."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-

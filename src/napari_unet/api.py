@@ -1,0 +1,259 @@
+"""The functions of ``import napari_unet``: arrays or files in, arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.config import AnnotationRule, Task, training_config
+from napari_unet.data.annotation import Annotation
+from napari_unet.data.source import ArrayLike, ImageSource, image_source
+from napari_unet.errors import DataError
+from napari_unet.image_io import read_image
+from napari_unet.image_io import read_labels as read_labels_file
+from napari_unet.metrics.classes import class_scores, confusion
+from napari_unet.metrics.objects import match_objects, pool
+from napari_unet.models.model import Model
+from napari_unet.training.events import TrainingEvent
+from napari_unet.workflows import Prediction
+from napari_unet.workflows import predict as predict_events
+from napari_unet.workflows import train as train_events
+
+ImageLike = ArrayLike | ImageSource | str | Path
+LabelsLike = ArrayLike | str | Path
+
+T = TypeVar("T")
+
+
+def train(
+    images: ImageLike | Sequence[ImageLike],
+    labels: LabelsLike | Sequence[LabelsLike],
+    *,
+    annotation: AnnotationRule,
+    task: Task = "classes",
+    validation: tuple[Sequence[ImageLike], Sequence[LabelsLike]] | None = None,
+    axes: str | None = None,
+    voxel_size: Sequence[float] = (),
+    ndim: int = 0,
+    name: str = "model",
+    on_event: Callable[[TrainingEvent], object] | None = None,
+    **settings: Any,
+) -> Model:
+    """Train a U-Net from images and their annotation.
+
+    Parameters
+    ----------
+    images : array, path, or sequence of them
+        Axes out of ``TCZYX``; all with the same channels.
+    labels : array of int, path, or sequence of them
+        One for each image, with its axes but C.
+    annotation : {"sparse", "complete"}
+        Sparse: 0 is not annotated, 1 is background, 2, 3, … are classes or objects.
+        Complete: 0 is background, 1, 2, … are classes or objects.
+    task : {"classes", "objects"}
+        Label kinds of pixels, or one object after another.
+    validation : tuple of (images, labels), optional
+        Images that only measure; a part of the annotation is held out otherwise.
+    axes : str, optional
+        Letters of the images' axes; guessed from the shape, or read from the file.
+    voxel_size : sequence of float, optional
+        Along (Z) Y X, in any one unit: its ratios shape the network.
+    ndim : {0, 2, 3}
+        2 treats the planes of a stack as images of their own; 0 decides by the axes.
+    name : str
+        Name of the model.
+    on_event : callable, optional
+        Gets every :class:`~napari_unet.training.events.TrainingEvent`.
+    **settings
+        Fields of :class:`~napari_unet.config.TrainingConfig`, such as ``minutes``,
+        ``max_steps``, ``preset``, ``seed`` or ``device``.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    UserError
+        If the images, the annotation or the settings cannot be used; the message says
+        what to do.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import napari_unet
+    >>> image = np.zeros((64, 64), np.float32)
+    >>> image[16:48, 16:48] = 1
+    >>> model = napari_unet.train(
+    ...     image, (image > 0).astype(int), annotation="complete", max_steps=2,
+    ...     batch_size=2, base_channels=4,
+    ... )
+    >>> napari_unet.predict(model, image).shape
+    (64, 64)
+    """
+    config = training_config(task=task, annotation=annotation, **settings)
+
+    def paired(some: Any, theirs: Any) -> list[Annotation]:
+        pairs = _paired(some, theirs)
+        return [
+            _annotation(i, l, n, axes, voxel_size, ndim, config.background, annotation)
+            for n, (i, l) in enumerate(pairs)
+        ]
+
+    held_out = paired(*validation) if validation else []
+    events = train_events(
+        paired(images, labels), config, validation=held_out, name=name
+    )
+    return exhaust(events, on_event)
+
+
+def predict(
+    model: Model | str | Path,
+    image: ImageLike,
+    *,
+    axes: str | None = None,
+    probabilities: bool = False,
+    on_event: Callable[[Any], object] | None = None,
+    **options: Any,
+) -> Any:
+    """Segment an image.
+
+    Parameters
+    ----------
+    model : Model or path
+    image : array or path
+    axes : str, optional
+        Letters of the image's axes; guessed from the shape, or read from the file.
+    probabilities : bool
+        Whether the network's maps are returned, too.
+    on_event : callable, optional
+        Gets a :class:`~napari_unet.workflows.TileDone` after every tile.
+    **options
+        ``samples``, ``region``, ``device`` and ``precision`` of
+        :func:`napari_unet.workflows.predict`.
+
+    Returns
+    -------
+    labels : ndarray of int32
+        With the image's axes but C; background is 0.
+    probabilities : ndarray of float16
+        Only where asked for: ``K`` maps before the axes of `labels`.
+
+    Raises
+    ------
+    UserError
+        If the image does not fit the model; the message says what to do.
+    """
+    model = model if isinstance(model, Model) else Model.load(model)
+    source = _source(image, axes, (), model.info.ndim, "image")
+    events = predict_events(model, source, probabilities=probabilities, **options)
+    result: Prediction = exhaust(events, on_event)
+    if probabilities:
+        return result.labels, result.probabilities
+    return result.labels
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model file; nothing in it is executed.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, damaged, not a model, or from a newer program.
+    """
+    return Model.load(path)
+
+
+def evaluate(
+    predictions: NDArray[Any] | Sequence[NDArray[Any]],
+    labels: NDArray[Any] | Sequence[NDArray[Any]],
+    *,
+    task: Task,
+) -> dict[str, Any]:
+    """Compare predicted labels with the truth, pooled over images.
+
+    Parameters
+    ----------
+    predictions, labels : array of int, or sequence of them
+        Of equal shapes. 0 is background; true values below 0 are not annotated.
+    task : {"classes", "objects"}
+
+    Returns
+    -------
+    dict
+        Task ``classes``: Dice and IoU per class and pixel error. Task ``objects``:
+        precision, recall, F1 and AP at IoU 0.50, 0.55, … 0.95.
+    """
+    pairs = [(np.asarray(p), np.asarray(t)) for p, t in _paired(predictions, labels)]
+    for predicted, true in pairs:
+        if predicted.shape != true.shape:
+            raise DataError(
+                f"A prediction of shape {predicted.shape} cannot be compared with "
+                f"labels of shape {true.shape}: give labels of the same image."
+            )
+    if task == "objects":
+        return pool(match_objects(t, p) for p, t in pairs).as_dict()
+    values = sorted({int(v) for _, t in pairs for v in np.unique(t) if v >= 0})
+    tables = [confusion(t, p, values) for p, t in pairs]
+    return class_scores(tables, values, 0 if 0 in values else None).as_dict()
+
+
+def exhaust(
+    events: Generator[Any, None, T], on_event: Callable[[Any], object] | None = None
+) -> T:
+    """Run a generator of events to its end and return what it returns."""
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        if on_event is not None:
+            on_event(event)
+
+
+def _paired(some: Any, theirs: Any) -> list[tuple[Any, Any]]:
+    if not _is_many(some):
+        some, theirs = [some], [theirs]
+    if not _is_many(theirs) or len(some) != len(theirs):
+        count = len(theirs) if _is_many(theirs) else 1
+        raise DataError(
+            f"{len(some)} images came with {count} labels: give one for each image."
+        )
+    return list(zip(some, theirs, strict=True))
+
+
+def _is_many(thing: Any) -> bool:
+    return isinstance(thing, Iterable) and isinstance(thing, list | tuple)
+
+
+def _source(
+    image: ImageLike,
+    axes: str | None,
+    voxel_size: Sequence[float],
+    ndim: int,
+    name: str,
+) -> ImageSource:
+    if isinstance(image, str | Path):
+        return read_image(image, axes=axes, ndim=ndim)
+    return image_source(image, axes, voxel_size, ndim=ndim, name=name)
+
+
+def _annotation(
+    image: ImageLike,
+    labels: LabelsLike,
+    number: int,
+    axes: str | None,
+    voxel_size: Sequence[float],
+    ndim: int,
+    background: bool,
+    rule: AnnotationRule,
+) -> Annotation:
+    source = _source(image, axes, voxel_size, ndim, f"image {number + 1}")
+    if isinstance(labels, str | Path):
+        labels = read_labels_file(labels, source)
+    return Annotation(labels, source, rule, background)

@@ -1,0 +1,101 @@
+"""What the engine process can do: train and predict, told by plain parameters."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from napari_unet.config import training_config
+from napari_unet.data.annotation import Annotation
+from napari_unet.data.classes import ClassInfo
+from napari_unet.data.source import ImageSource
+from napari_unet.engine.context import TaskContext
+from napari_unet.models.model import Model
+from napari_unet.training.events import Notice, as_message
+from napari_unet.workflows import predict as predict_events
+from napari_unet.workflows import train as train_events
+
+
+def train(context: TaskContext) -> dict[str, Any]:
+    """Train on one image and its annotation, and save the model.
+
+    Parameters of the task: ``axes``, ``voxel_size``, ``unit``, ``name``, ``ndim``,
+    ``config`` (fields of `TrainingConfig`), ``classes`` (fields of `ClassInfo`, or
+    None), ``model_path``. Inputs: ``image0``, ``image1``, … and ``annotation``.
+    """
+    params = context.params
+    config = training_config(**params["config"])
+    source = _source(context)
+    annotation = Annotation(
+        context.inputs["annotation"], source, config.annotation, config.background
+    )
+    classes = params.get("classes")
+    path = Path(params["model_path"])
+    events = train_events(
+        [annotation],
+        config,
+        classes=[ClassInfo(**c) for c in classes] if classes else None,
+        name=params.get("model_name") or params["name"],
+        autosave=path,
+        stop=context.stop_requested,
+    )
+    model: Model = _forward(events, context)
+    model.save(path)
+    return {"model_path": str(path)}
+
+
+def predict(context: TaskContext) -> dict[str, Any]:
+    """Segment one image into the shared output ``labels``.
+
+    Parameters of the task: ``axes``, ``voxel_size``, ``unit``, ``name``, ``ndim``,
+    ``model_path``, ``samples``, ``region``, ``probabilities``, ``device``. Inputs:
+    ``image0``, … Outputs: ``labels`` and, where asked for, ``probabilities``.
+    """
+    params = context.params
+    begun = time.monotonic()
+    region = params.get("region")
+    labels = context.outputs["labels"]
+    events = predict_events(
+        Model.load(params["model_path"]),
+        _source(context),
+        samples=params.get("samples"),
+        region=tuple((int(a), int(b)) for a, b in region) if region else None,
+        labels_out=labels,
+        probabilities_out=context.outputs.get("probabilities"),
+        device=params.get("device") or "auto",
+        stop=context.stop_requested,
+    )
+    result = _forward(events, context)
+    return {
+        "complete": result.complete,
+        "objects": int(labels.max(initial=0)),
+        "seconds": round(time.monotonic() - begun, 2),
+    }
+
+
+def _source(context: TaskContext) -> ImageSource:
+    params = context.params
+    names = sorted(
+        (n for n in context.inputs if n.startswith("image")),
+        key=lambda n: int(n.removeprefix("image")),
+    )
+    return ImageSource(
+        tuple(context.inputs[n] for n in names),
+        params["axes"],
+        tuple(params.get("voxel_size") or ()),
+        unit=params.get("unit") or "pixel",
+        name=params["name"],
+        ndim=params.get("ndim") or 0,
+    )
+
+
+def _forward(events: Any, context: TaskContext) -> Any:
+    """Send every event to the viewer; return what the generator returns."""
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            return end.value
+        if isinstance(event, Notice) or hasattr(event, "__dataclass_fields__"):
+            context.emit(as_message(event))

@@ -1,0 +1,92 @@
+"""Everything needed to go on with a run, as JSON and safetensors in a zip: no pickle."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from napari_unet.errors import DataError
+from napari_unet.files import atomic_file
+
+STATE_NAME = "state.json"
+TENSORS_NAME = "tensors.safetensors"
+KIND = "napari-unet checkpoint"
+
+
+@dataclass
+class Checkpoint:
+    """State of a run.
+
+    Parameters
+    ----------
+    plain : dict
+        Values that JSON holds: step, scores, elapsed time, plan.
+    tensors : dict of str to Tensor
+        Weights, averages, optimiser state and random state, by dotted names.
+    """
+
+    plain: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint; it appears under `path` only when it is complete."""
+        from safetensors.torch import save
+
+        with (
+            atomic_file(path) as file,
+            zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
+        ):
+            archive.writestr(STATE_NAME, json.dumps({"kind": KIND, **self.plain}))
+            # clone: safetensors refuses tensors that share memory.
+            cloned = {k: v.detach().cpu().clone() for k, v in self.tensors.items()}
+            archive.writestr(TENSORS_NAME, save(cloned))
+
+    @classmethod
+    def load(cls, path: Path) -> Checkpoint:
+        """Read a checkpoint.
+
+        Raises
+        ------
+        DataError
+            If the file is missing, damaged, or not a checkpoint.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            with zipfile.ZipFile(path) as archive:
+                plain = json.loads(archive.read(STATE_NAME))
+                tensors = load(archive.read(TENSORS_NAME))
+        except FileNotFoundError as error:
+            raise DataError(
+                f"There is no checkpoint {path}: check the path, or start afresh."
+            ) from error
+        except (
+            OSError,
+            zipfile.BadZipFile,
+            KeyError,
+            ValueError,
+            SafetensorError,
+        ) as e:
+            raise DataError(
+                f"The checkpoint {path} cannot be read: start the training afresh."
+            ) from e
+        if not isinstance(plain, dict) or plain.pop("kind", None) != KIND:
+            raise DataError(f"{path} is not a checkpoint: start the training afresh.")
+        return cls(plain, tensors)
+
+
+def with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors with ``prefix.`` before their names."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Only the tensors under ``prefix.``, with it taken away."""
+    start = f"{prefix}."
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}

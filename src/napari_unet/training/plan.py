@@ -1,0 +1,159 @@
+"""From wishes and data to a frozen plan: patch, network, batch, schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_unet.config import TrainingConfig
+from napari_unet.data.split import Part
+from napari_unet.errors import ConfigError
+from napari_unet.networks.info import NetworkInfo
+
+PATCH = {("cpu", 2): 128, ("cpu", 3): 48, ("gpu", 2): 256, ("gpu", 3): 96}
+"""Edge of a patch in voxels, along the finest axes, by kind of device."""
+BATCH_VOXELS = {
+    ("cpu", 2): 2**17,
+    ("cpu", 3): 2**17,
+    ("gpu", 2): 2**20,
+    ("gpu", 3): 2**21,
+}
+"""Voxels of a batch."""
+BASE_CHANNELS = {("cpu", 2): 32, ("cpu", 3): 16, ("gpu", 2): 32, ("gpu", 3): 32}
+MAX_CHANNELS = 320
+MAX_LEVELS = 5
+LEARNING_RATE = 2e-3
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Everything that a run needs to know; nothing is left to choose."""
+
+    patch_size: tuple[int, ...]
+    """(Z) Y X in voxels."""
+    batch_size: int
+    network: NetworkInfo
+    learning_rate: float
+    minutes: float
+    """Longest time in minutes; infinite where steps count."""
+    max_steps: int | None
+    turnable: tuple[bool, ...]
+    """Per axis: whether patches may be turned and scaled in it."""
+    voxel_size: tuple[float, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for events and files."""
+        plain = asdict(self)
+        plain["network"] = self.network.model_dump()
+        plain["minutes"] = self.minutes if math.isfinite(self.minutes) else None
+        return plain
+
+
+def make_plan(
+    config: TrainingConfig,
+    parts: Sequence[Part],
+    n_outputs: int,
+    device: torch.device,
+) -> TrainingPlan:
+    """Choose what `config` leaves open.
+
+    Raises
+    ------
+    ConfigError
+        If a wish does not fit the images.
+    """
+    source = parts[0].annotation.source
+    ndim = source.ndim
+    kind = ("cpu" if device.type == "cpu" else "gpu", ndim)
+    voxel = np.median([p.annotation.source.voxel_size for p in parts], axis=0)
+    spacing = voxel / voxel.min()
+    sizes = np.median([[b - a for a, b in p.box] for p in parts], axis=0)
+    patch = config.patch_size or _patch(sizes, spacing, PATCH[kind])
+    if len(patch) != ndim:
+        raise ConfigError(
+            f"The patch size {patch} has {len(patch)} numbers, but the images have "
+            f"{ndim} spatial axes: give one number per axis."
+        )
+    network, divisor = _network(
+        config, patch, spacing, source.n_channels, n_outputs, kind
+    )
+    patch = tuple(math.ceil(p / d) * d for p, d in zip(patch, divisor, strict=True))
+    batch = config.batch_size or min(
+        32, max(2, round(BATCH_VOXELS[kind] / math.prod(patch)))
+    )
+    return TrainingPlan(
+        patch_size=patch,
+        batch_size=batch,
+        network=network,
+        learning_rate=config.learning_rate or LEARNING_RATE,
+        minutes=config.budget_minutes(),
+        max_steps=config.max_steps,
+        turnable=tuple(bool(s < 1.5) for s in spacing),
+        voxel_size=tuple(float(v) for v in voxel),
+    )
+
+
+def _patch(
+    sizes: np.ndarray[Any, Any], spacing: np.ndarray[Any, Any], edge: int
+) -> tuple[int, ...]:
+    """A patch of about equal physical edges that fits the typical image."""
+    wanted = np.maximum(edge / np.minimum(spacing, 4), 8)
+    fitted = np.minimum(wanted, np.maximum(sizes, 4))
+    # What one axis cannot use, the others get.
+    room = wanted.prod() / fitted.prod()
+    free = fitted < sizes
+    if room > 1 and free.any():
+        fitted[free] *= min(room ** (1 / free.sum()), 2.0)
+        fitted = np.minimum(fitted, np.maximum(sizes, 4))
+    return tuple(max(4, int(f)) for f in fitted)
+
+
+def _network(
+    config: TrainingConfig,
+    patch: Sequence[int],
+    spacing: np.ndarray[Any, Any],
+    n_in: int,
+    n_out: int,
+    kind: tuple[str, int],
+) -> tuple[NetworkInfo, tuple[int, ...]]:
+    """Pooling and kernels that follow the voxel size, after nnU-Net (Isensee 2021).
+
+    An axis is pooled, and convolved, only while its voxels are less than twice as long
+    as the shortest ones, and as long as at least 4 positions are left of a patch.
+    """
+    ndim = len(spacing)
+    step = spacing.copy()
+    left = np.array(patch, float)
+    stem = (1,) * ndim
+    if kind == ("cpu", 2):
+        # Full resolution costs most and adds least: half of it learns more a minute.
+        stem = (2, 2)
+        step, left = step * 2, left / 2
+    kernels: list[tuple[int, ...]] = []
+    strides: list[tuple[int, ...]] = []
+    most = config.levels or MAX_LEVELS - int(math.log2(max(stem)))
+    while True:
+        close = step < 2 * step.min()
+        kernels.append(tuple(3 if c else 1 for c in close))
+        pooled = close & (left >= 8)
+        if not pooled.any() or len(kernels) == most:
+            break
+        strides.append(tuple(2 if p else 1 for p in pooled))
+        step, left = step * np.array(strides[-1]), left / np.array(strides[-1])
+    base = config.base_channels or BASE_CHANNELS[kind]
+    channels = [min(base * 2**i, MAX_CHANNELS) for i in range(len(kernels))]
+    divisor = tuple(int(d) for d in np.prod([stem, *strides], axis=0))
+    arguments = {
+        "n_in": n_in,
+        "n_out": n_out,
+        "channels": channels,
+        "strides": strides,
+        "kernels": kernels,
+        "stem": stem,
+    }
+    return NetworkInfo(name="unet", arguments=arguments), divisor

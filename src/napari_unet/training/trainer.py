@@ -1,0 +1,276 @@
+"""The training loop: a generator of events around one optimiser step after another."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from napari_unet.config import TrainingConfig
+from napari_unet.data.augmentation import Augmentation
+from napari_unet.data.sampling import Batch, PatchSampler
+from napari_unet.device import autocast, memory_format
+from napari_unet.losses.masked import classes_loss, objects_loss
+from napari_unet.networks.registry import build_network
+from napari_unet.segmentation.settings import DecoderInfo
+from napari_unet.training.averaging import WeightAverage
+from napari_unet.training.checkpoint import Checkpoint, with_prefix, without_prefix
+from napari_unet.training.events import Finished, StepDone, TrainingEvent, Validated
+from napari_unet.training.plan import TrainingPlan
+from napari_unet.training.validation import Validation
+
+WARMUP = 0.03
+"""Share of the run in which the learning rate rises."""
+FINAL_RATE = 0.01
+"""Learning rate at the end, as a share of the highest."""
+MAX_GRADIENT_NORM = 5.0
+VALIDATIONS = 20
+"""Validations in a run whose steps are counted."""
+VALIDATION_SHARE = 0.08
+"""Share of the time that validation may take in a run whose minutes are counted."""
+MIN_SECONDS_BETWEEN = 5.0
+
+
+@dataclass
+class Progress:
+    """Where a run stands; goes into checkpoints."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best_score: float | None = None
+    best_step: int = 0
+    validations: int = 0
+    since_best: int = 0
+
+
+class Trainer:
+    """One training run.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+    config : TrainingConfig
+    sampler : PatchSampler
+    validation : Validation or None
+    device, precision
+        From :mod:`napari_unet.device`.
+    """
+
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        config: TrainingConfig,
+        sampler: PatchSampler,
+        validation: Validation | None,
+        device: torch.device,
+        precision: torch.dtype,
+    ) -> None:
+        self.plan, self.config = plan, config
+        self.sampler, self.validation = sampler, validation
+        self.device, self.precision = device, precision
+        self._format = memory_format(len(plan.patch_size))
+        self.generator = torch.Generator().manual_seed(config.seed)
+        # Only what the initial weights draw from: the caller's random state stays.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            network: Any = build_network(plan.network)
+        self.network: nn.Module = network.to(
+            device=device, memory_format=self._format
+        ).train()
+        self.average = WeightAverage(self.network)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=plan.learning_rate,
+            weight_decay=config.weight_decay,
+        )
+        self._scaler = torch.amp.GradScaler(
+            device.type, enabled=precision == torch.float16
+        )
+        self.augmentation = Augmentation(
+            config.augmentation, plan.patch_size, plan.turnable
+        )
+        self.progress = Progress()
+        self.best: dict[str, Tensor] | None = None
+
+    def run(
+        self, stop: Callable[[], bool] = lambda: False
+    ) -> Generator[TrainingEvent, None, None]:
+        """Train until the budget is used, nothing improves, or `stop` says so.
+
+        Yields an event after every step; closing the generator ends the run at once.
+        """
+        p, plan = self.progress, self.plan
+        begun = time.monotonic() - p.seconds
+        next_validation = p.seconds + self._seconds_between(0.0)
+        reason = None
+        while reason is None:
+            loss = self._step()
+            if not math.isfinite(loss):
+                reason = (
+                    "the loss became infinite or not a number; the last good weights "
+                    "are kept: try a lower learning rate"
+                )
+                break
+            p.step += 1
+            self.average.update(self.network, p.step)
+            p.seconds = time.monotonic() - begun
+            share = self._share()
+            left = p.seconds / share * (1 - share) if share > 0 else math.inf
+            yield StepDone(p.step, loss, min(1.0, share), left)
+            if share >= 1:
+                reason = "all steps are done" if plan.max_steps else "time is up"
+            elif stop():
+                reason = "stopped"
+            if self.validation and (reason or self._validation_due(next_validation)):
+                started = time.monotonic()
+                yield self._validate()
+                p.seconds = time.monotonic() - begun
+                taken = time.monotonic() - started
+                next_validation = p.seconds + self._seconds_between(taken)
+                if p.since_best >= self.config.patience and reason is None:
+                    reason = "the score no longer improves"
+        p.seconds = time.monotonic() - begun
+        yield Finished(p.step, reason, p.best_score, p.seconds)
+
+    def _share(self) -> float:
+        """Share of the budget that is used."""
+        if self.plan.max_steps is not None:
+            return self.progress.step / self.plan.max_steps
+        return self.progress.seconds / (60 * self.plan.minutes)
+
+    def _seconds_between(self, validation_seconds: float) -> float:
+        if self.plan.max_steps is None:
+            budget = 60 * self.plan.minutes
+            least = min(MIN_SECONDS_BETWEEN, budget / 4)
+            return max(least, validation_seconds / VALIDATION_SHARE)
+        return math.inf
+
+    def _validation_due(self, next_validation: float) -> bool:
+        if self.plan.max_steps is None:
+            return self.progress.seconds >= next_validation
+        every = max(1, self.plan.max_steps // VALIDATIONS)
+        return self.progress.step % every == 0
+
+    def _learning_rate(self) -> float:
+        """Linear rise, then half a cosine (Loshchilov and Hutter 2017)."""
+        share = min(1.0, self._share())
+        if share < WARMUP:
+            factor = (share + 1e-3) / (WARMUP + 1e-3)
+        else:
+            phase = (share - WARMUP) / (1 - WARMUP)
+            cosine = 0.5 * (1 + math.cos(math.pi * phase))
+            factor = FINAL_RATE + (1 - FINAL_RATE) * cosine
+        return self.plan.learning_rate * factor
+
+    def _step(self) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate()
+        batch = self.sampler.draw(self.plan.batch_size, self.generator)
+        batch = self.augmentation(self._to_device(batch), self.generator)
+        self.optimizer.zero_grad(set_to_none=True)
+        image: Any = batch.image
+        image = image.contiguous(memory_format=self._format)
+        with autocast(self.device, self.precision):
+            logits = self.network(image)
+        if batch.distance is None:
+            loss = classes_loss(logits, batch.index)
+        else:
+            loss = objects_loss(logits, batch.index, batch.distance)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            return value
+        self._scaler.scale(loss).backward()
+        self._scaler.unscale_(self.optimizer)
+        nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        return value
+
+    def _to_device(self, batch: Batch) -> Batch:
+        if self.device.type == "cpu":
+            return batch
+        distance = batch.distance
+        return Batch(
+            batch.image.to(self.device, non_blocking=True),
+            batch.index.to(self.device, non_blocking=True),
+            None if distance is None else distance.to(self.device, non_blocking=True),
+        )
+
+    def _validate(self) -> Validated:
+        p = self.progress
+        if self.validation is None:
+            raise RuntimeError("there is no held-out part")
+        maps = self.validation.maps(self.average.network, self.device, self.precision)
+        score = self.validation.score(maps, None)
+        p.validations += 1
+        best = p.best_score is None or score > p.best_score
+        if best:
+            p.best_score, p.best_step, p.since_best = score, p.step, 0
+            self.best = _copied(self.average.network)
+        else:
+            p.since_best += 1
+        return Validated(p.step, self.validation.loss(maps), score, best)
+
+    def best_network(self) -> nn.Module:
+        """The weights to keep, on the CPU: best by score, else the running average."""
+        network = build_network(self.plan.network)
+        network.load_state_dict(self.best or _copied(self.average.network))
+        return network.eval()
+
+    def fit_decoder(self, network: nn.Module) -> tuple[DecoderInfo, float | None]:
+        """Decoder thresholds for `network`, and the score with them."""
+        if self.validation is None:
+            return DecoderInfo(), None
+        maps = self.validation.maps(network, self.device, self.precision)
+        decoder = self.validation.fit_decoder(maps)
+        return decoder, self.validation.score(maps, decoder)
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything needed to go on from here."""
+        optimizer = self.optimizer.state_dict()
+        tensors = {
+            **with_prefix("network", dict(self.network.state_dict())),
+            **with_prefix("average", dict(self.average.network.state_dict())),
+            **with_prefix("best", self.best or {}),
+            "random": self.generator.get_state(),
+        }
+        for number, state in optimizer["state"].items():
+            tensors |= with_prefix(f"optimizer.{number}", state)
+        plain = {
+            "progress": vars(self.progress).copy(),
+            "plan": self.plan.as_dict(),
+            "scaler": self._scaler.state_dict(),
+        }
+        return Checkpoint(plain, tensors)
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint of a run with the same plan.
+
+        Raises
+        ------
+        RuntimeError
+            If the network differs.
+        """
+        tensors = checkpoint.tensors
+        self.network.load_state_dict(without_prefix("network", tensors))
+        self.average.network.load_state_dict(without_prefix("average", tensors))
+        self.best = without_prefix("best", tensors) or None
+        self.generator.set_state(tensors["random"])
+        state = self.optimizer.state_dict()
+        for number in range(len(state["param_groups"][0]["params"])):
+            own = without_prefix(f"optimizer.{number}", tensors)
+            if own:
+                state["state"][number] = own
+        self.optimizer.load_state_dict(state)
+        if checkpoint.plain["scaler"]:
+            self._scaler.load_state_dict(checkpoint.plain["scaler"])
+        self.progress = Progress(**checkpoint.plain["progress"])
+
+
+def _copied(network: nn.Module) -> dict[str, Tensor]:
+    return {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}

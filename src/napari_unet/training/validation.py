@@ -1,0 +1,166 @@
+"""Scoring a network on the held-out part, and fitting the decoder on it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from napari_unet.config import Task
+from napari_unet.data.classes import ClassInfo
+from napari_unet.data.sampling import Region
+from napari_unet.data.targets import make_target
+from napari_unet.losses.masked import classes_loss, objects_loss
+from napari_unet.metrics.classes import class_scores, confusion
+from napari_unet.metrics.objects import match_objects, pool
+from napari_unet.prediction.predictor import Predictor, TileMaps
+from napari_unet.segmentation.objects import decode_objects
+from napari_unet.segmentation.settings import DecoderInfo
+
+AP_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
+FOREGROUND_THRESHOLDS = (0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65)
+SEED_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+
+SCORE_NAMES: dict[Task, str] = {"classes": "mean Dice", "objects": "mean AP@0.5:0.9"}
+
+
+@dataclass(frozen=True)
+class _Truth:
+    region: Region
+    index: NDArray[np.int16]
+    """(Z) Y X of the region's box; -1 not annotated."""
+    distance: NDArray[np.float32] | None
+    instances: NDArray[np.int32] | None
+    """Ids; 0 background, -1 not annotated."""
+
+
+class Validation:
+    """The held-out part, ready to be compared with.
+
+    Parameters
+    ----------
+    regions : sequence of Region
+    task, classes
+        As in the model.
+    """
+
+    def __init__(
+        self, regions: Sequence[Region], task: Task, classes: Sequence[ClassInfo]
+    ) -> None:
+        self.task = task
+        self.classes = list(classes)
+        self._truths = [_truth(r, task, classes) for r in regions]
+        sizes = [
+            int(
+                (t.instances if t.instances is not None else t.index).max(initial=0) > 0
+            )
+            for t in self._truths
+        ]
+        self._has_objects = any(sizes)
+
+    def maps(
+        self,
+        network: nn.Module,
+        device: torch.device,
+        precision: torch.dtype,
+    ) -> list[NDArray[np.float32]]:
+        """Probability maps ``K (Z) Y X`` of every held-out region."""
+        predictor = Predictor(network, self.task, device, precision)
+        found = []
+        for truth in self._truths:
+            region = truth.region
+            out: NDArray[np.float32] | None = None
+            for part in predictor.run(
+                region.annotation.source, region.intensity, region.sample, region.box
+            ):
+                if isinstance(part, TileMaps):
+                    if out is None:
+                        shape = (len(part.maps), *truth.index.shape)
+                        out = np.empty(shape, np.float32)
+                    out[(slice(None), *part.tile.target)] = part.maps
+            if out is not None:
+                found.append(out)
+        return found
+
+    def loss(self, maps: Sequence[NDArray[np.float32]]) -> float:
+        """The training loss on the held-out part, mean over regions."""
+        losses = []
+        for truth, m in zip(self._truths, maps, strict=True):
+            index = torch.from_numpy(truth.index.astype(np.int64)).unsqueeze(0)
+            probability = torch.from_numpy(m).unsqueeze(0).clamp(1e-6, 1 - 1e-6)
+            if truth.distance is None:
+                losses.append(classes_loss(probability.log(), index))
+            else:
+                distance = torch.from_numpy(truth.distance).unsqueeze(0)
+                losses.append(objects_loss(probability.logit(), index, distance))
+        return float(torch.stack(losses).mean())
+
+    def score(
+        self, maps: Sequence[NDArray[np.float32]], decoder: DecoderInfo | None
+    ) -> float:
+        """Mean Dice (``classes``) or mean AP at IoU 0.5 … 0.9 (``objects``)."""
+        if self.task == "objects":
+            return self._object_score(maps, decoder or DecoderInfo())
+        values = list(range(len(self.classes)))
+        background = 0 if self.classes[0].background else None
+        tables = [
+            confusion(t.index, m.argmax(axis=0), values)
+            for t, m in zip(self._truths, maps, strict=True)
+        ]
+        scores = class_scores(tables, values, background)
+        return float(np.nan_to_num(scores.mean_dice))
+
+    def _object_score(
+        self, maps: Sequence[NDArray[np.float32]], decoder: DecoderInfo
+    ) -> float:
+        counts = [
+            match_objects(
+                t.instances, decode_objects(m[0], m[1], decoder), AP_THRESHOLDS
+            )
+            for t, m in zip(self._truths, maps, strict=True)
+            if t.instances is not None
+        ]
+        return pool(counts).mean_ap()
+
+    def fit_decoder(self, maps: Sequence[NDArray[np.float32]]) -> DecoderInfo:
+        """Thresholds with the best score on the held-out part.
+
+        The smallest object follows from the held-out objects: half of the first
+        percentile of their sizes.
+        """
+        sizes = np.concatenate(
+            [
+                np.bincount(np.maximum(t.instances, 0).ravel())[1:]
+                for t in self._truths
+                if t.instances is not None
+            ]
+        )
+        sizes = sizes[sizes > 0]
+        min_size = int(np.percentile(sizes, 1) / 2) if sizes.size else 10
+        best, best_score = DecoderInfo(min_size=min_size), -1.0
+        for foreground, seed in itertools.product(
+            FOREGROUND_THRESHOLDS, SEED_THRESHOLDS
+        ):
+            decoder = DecoderInfo(
+                foreground_threshold=foreground, seed_threshold=seed, min_size=min_size
+            )
+            score = self._object_score(maps, decoder)
+            if score > best_score:
+                best, best_score = decoder, score
+        return best
+
+
+def _truth(region: Region, task: Task, classes: Sequence[ClassInfo]) -> _Truth:
+    key = tuple(slice(*b) for b in region.box)
+    target = make_target(region.annotation, region.sample, task, classes)
+    instances = distance = None
+    if target.distance is not None:
+        distance = target.distance[key].copy()
+        instances = region.annotation.read(region.sample, region.box)
+        instances = np.where(target.index[key] == 0, 0, instances)
+    return _Truth(region, target.index[key].copy(), distance, instances)
