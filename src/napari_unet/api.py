@@ -100,8 +100,8 @@ def train(
     def paired(some: Any, theirs: Any) -> list[Annotation]:
         pairs = _paired(some, theirs)
         return [
-            _annotation(i, l, n, axes, voxel_size, ndim, config.background, annotation)
-            for n, (i, l) in enumerate(pairs)
+            _annotation(a, b, n, axes, voxel_size, ndim, config.background, annotation)
+            for n, (a, b) in enumerate(pairs)
         ]
 
     held_out = paired(*validation) if validation else []

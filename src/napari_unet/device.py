@@ -1,4 +1,4 @@
-"""The one place that knows about CUDA, MPS and CPU: choice, precision, memory, words."""
+"""All that is known about CUDA, MPS and CPU: choice, precision, memory, words."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pick_device(name: DeviceName = "auto") -> torch.device:
         "cpu": True,
     }
     if name == "auto":
-        name = next(n for n in ("cuda", "mps", "cpu") if available[n])  # type: ignore[assignment]
+        name = next(n for n in ("cuda", "mps", "cpu") if available[n])
     if not available[name]:
         raise ConfigError(
             f"The device {name!r} is not available on this computer: choose 'auto', "
@@ -60,7 +60,7 @@ def pick_precision(
 
 
 def _cpu_has_bfloat16() -> bool:
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     # Private until torch 2.6 or so; its absence means "unknown", and float32 is safe.
     for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):

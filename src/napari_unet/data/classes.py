@@ -1,4 +1,4 @@
-"""Classes: their values in the annotation, names and colours, kept through to results."""
+"""Classes: values in the annotation, names and colours, kept through to results."""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,9 +48,10 @@ class Batch:
 class _Loaded:
     region: Region
     target: Target
-    anchors: list[NDArray[np.int64]] = field(default_factory=list)
+    anchors: list[NDArray[np.int64]]
     """Per class present: annotated voxels, ``(n, (Z) Y X)``, in box coordinates."""
-    annotated: NDArray[np.int64] | None = None
+    annotated: NDArray[np.int64]
+    """Annotated voxels of any class, likewise."""
 
 
 class PatchSampler:
@@ -85,9 +87,9 @@ class PatchSampler:
         self._loaded = [
             loaded
             for region in regions
-            if (loaded := _load(region, task, classes)).annotated is not None
+            if len((loaded := _load(region, task, classes)).annotated)
         ]
-        sizes = [_length(item.annotated) for item in self._loaded]
+        sizes = [len(item.annotated) for item in self._loaded]
         weights = torch.tensor(sizes, dtype=torch.float64).sqrt()
         self._cumulative = torch.cumsum(weights / weights.sum(), 0)
 
@@ -103,14 +105,14 @@ class PatchSampler:
             return Batch(image, index, None)
         return Batch(image, index, torch.from_numpy(np.stack([d[2] for d in drawn])))
 
-    def _draw_one(self, generator: Generator) -> tuple[NDArray[np.float32], ...]:
+    def _draw_one(self, generator: Generator) -> tuple[NDArray[Any], ...]:
         r = torch.rand(3 + len(self.patch_size), generator=generator).tolist()
         pick = int(torch.searchsorted(self._cumulative, r[0]))
         item = self._loaded[min(pick, len(self._loaded) - 1)]
         voxels = item.annotated
         if r[1] < 0.5:
             voxels = item.anchors[int(r[1] * 2 * len(item.anchors))]
-        anchor = voxels[int(r[2] * len(voxels))]  # type: ignore[index]
+        anchor = voxels[int(r[2] * len(voxels))]
         start = [
             _place(int(a), size, stop - begin, jitter)
             for a, size, (begin, stop), jitter in zip(
@@ -120,10 +122,6 @@ class PatchSampler:
         start = [s - m for s, m in zip(start, self.margin, strict=True)]
         size = [d + 2 * m for d, m in zip(self.patch_size, self.margin, strict=True)]
         return _cut(item, start, size)
-
-
-def _length(array: NDArray[np.int64] | None) -> int:
-    return 0 if array is None else len(array)
 
 
 def _place(anchor: int, size: int, length: int, jitter: float) -> int:
@@ -139,27 +137,27 @@ def _load(region: Region, task: Task, classes: Sequence[ClassInfo]) -> _Loaded:
     key = tuple(slice(*b) for b in region.box)
     distance = None if whole.distance is None else whole.distance[key].copy()
     target = Target(whole.index[key].copy(), distance)
-    loaded = _Loaded(region, target)
     chooser = np.random.default_rng(region.sample)
-    for value in np.unique(target.index):
-        if value == UNANNOTATED:
-            continue
-        flat = np.flatnonzero(target.index == value)
-        if len(flat) > MAX_ANCHORS:
-            flat = np.sort(chooser.choice(flat, MAX_ANCHORS, replace=False))
-        voxels = np.stack(np.unravel_index(flat, target.index.shape), axis=1)
-        loaded.anchors.append(voxels)
-    flat = np.flatnonzero(target.index != UNANNOTATED)
-    if len(flat):
-        if len(flat) > MAX_ANCHORS:
-            flat = np.sort(chooser.choice(flat, MAX_ANCHORS, replace=False))
-        loaded.annotated = np.stack(np.unravel_index(flat, target.index.shape), axis=1)
-    return loaded
+    present = [int(v) for v in np.unique(target.index) if v != UNANNOTATED]
+    return _Loaded(
+        region,
+        target,
+        anchors=[_voxels(target.index == value, chooser) for value in present],
+        annotated=_voxels(target.index != UNANNOTATED, chooser),
+    )
+
+
+def _voxels(mask: NDArray[np.bool_], chooser: np.random.Generator) -> NDArray[np.int64]:
+    """Positions in `mask`, at most `MAX_ANCHORS` of them, ``(n, (Z) Y X)``."""
+    flat = np.flatnonzero(mask)
+    if len(flat) > MAX_ANCHORS:
+        flat = np.sort(chooser.choice(flat, MAX_ANCHORS, replace=False))
+    return np.stack(np.unravel_index(flat, mask.shape), axis=1)
 
 
 def _cut(
     item: _Loaded, start: Sequence[int], size: Sequence[int]
-) -> tuple[NDArray[np.float32], ...]:
+) -> tuple[NDArray[Any], ...]:
     """Image, index and distance of a patch; outside the region pixels are mirrored."""
     box = item.region.box
     lengths = [stop - begin for begin, stop in box]

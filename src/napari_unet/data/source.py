@@ -151,7 +151,9 @@ class ImageSource:
         """
         box = box or tuple((0, n) for n in self.spatial_shape)
         index = sample_index(self.sample_shape, sample)
-        wanted = dict(zip(self.spatial, (slice(*b) for b in box), strict=True))
+        wanted: dict[str, Any] = dict(
+            zip(self.spatial, (slice(*b) for b in box), strict=True)
+        )
         wanted.update(zip(self.sample_axes, index, strict=True))
         key = tuple(wanted.get(a, slice(None)) for a in self.axes)
         left = [a for a in self.axes if a == "C" or a in self.spatial]

@@ -1,4 +1,4 @@
-"""What teaches and what only measures: a held-out part that no training patch touches."""
+"""What teaches and what only measures: no training patch touches the held-out part."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def split_annotations(
     """Hold out about `fraction` of the annotation.
 
     With `MIN_IMAGES` or more annotated images whole images are drawn; with fewer, each
-    gives a slab at one end of one axis, chosen so that every class stands on both sides.
+    gives a slab at one end of one axis, chosen so that every class stands on both
+    sides.
     """
     if fraction == 0:
         return Split(whole_parts(annotations), [])

@@ -56,7 +56,7 @@ def make_target(
 def class_index(
     labels: NDArray[np.int32], classes: Sequence[ClassInfo]
 ) -> NDArray[np.int16]:
-    """Annotation values to positions in `classes`; other values count as unannotated."""
+    """Annotation values to positions in `classes`; others count as unannotated."""
     index = np.full(labels.shape, UNANNOTATED, np.int16)
     for position, info in enumerate(classes):
         index[labels == info.value] = position

@@ -20,8 +20,8 @@ Size = tuple[int, ...]
 class ConvBlock(nn.Sequential):
     """Convolution, batch normalisation, ReLU; the size stays.
 
-    Batch normalisation does not look at the tile when predicting, so tiles fit together,
-    and it folds into the convolution (:func:`fold_batch_norm`).
+    Batch normalisation does not look at the tile when predicting, so tiles fit
+    together, and it folds into the convolution (:func:`fold_batch_norm`).
     """
 
     def __init__(self, n_in: int, n_out: int, kernel: Size) -> None:
@@ -53,7 +53,7 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     network.eval()
     for module in network.modules():
         if isinstance(module, ConvBlock) and not isinstance(module[1], nn.Identity):
-            module[0] = fuse_conv_bn_eval(module[0], module[1])  # type: ignore[type-var]
+            module[0] = fuse_conv_bn_eval(module[0], module[1])  # type: ignore[arg-type,type-var]
             module[1] = nn.Identity()
     return network
 

@@ -9,8 +9,8 @@ Along one axis, with the image mirrored where a tile reaches beyond it::
               written (inner, cut at the end of the image or region)
 
 The halo is the context on which an inner voxel may depend. Cores start at multiples of
-the network's divisor, so that every tile sees the pooling grid in the same phase: with a
-halo as wide as the network's reach, tiles give what the whole image would give.
+the network's divisor, so that every tile sees the pooling grid in the same phase: with
+a halo as wide as the network's reach, tiles give what the whole image would give.
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ def mirror(index: NDArray[np.intp], length: int) -> NDArray[np.intp]:
         return np.zeros_like(index)
     period = 2 * (length - 1)
     folded = np.mod(index, period)
-    return np.minimum(folded, period - folded)
+    mirrored: NDArray[np.intp] = np.minimum(folded, period - folded)
+    return mirrored
 
 
 def plan_tiles(

@@ -53,4 +53,5 @@ def compact_labels(labels: NDArray[Any], min_size: int = 0) -> NDArray[np.int32]
     keep[0] = False
     renumber = np.zeros(len(sizes), np.int32)
     renumber[keep] = np.arange(1, int(keep.sum()) + 1)
-    return renumber[labels]
+    compact: NDArray[np.int32] = renumber[labels]
+    return compact

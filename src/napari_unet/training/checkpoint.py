@@ -1,4 +1,4 @@
-"""Everything needed to go on with a run, as JSON and safetensors in a zip: no pickle."""
+"""All that a run needs to go on, as JSON and safetensors in a zip: no pickle."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""What a training run tells while it goes on; plain values only, so that every event
-crosses to another process as JSON (see :func:`as_message`).
+"""What a training run tells while it goes on.
+
+Plain values only: every event crosses to another process as JSON (:func:`as_message`).
 """
 
 from __future__ import annotations

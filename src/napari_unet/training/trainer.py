@@ -184,7 +184,7 @@ class Trainer:
         value = float(loss.detach())
         if not math.isfinite(value):
             return value
-        self._scaler.scale(loss).backward()
+        torch.autograd.backward(self._scaler.scale(loss))
         self._scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
         self._scaler.step(self.optimizer)
