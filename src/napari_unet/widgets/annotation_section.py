@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
 TASKS: list[tuple[str, Task]] = [
-    ("Objects: cells, nuclei, each its own", "objects"),
-    ("Classes: tissue, membrane, …", "classes"),
+    ("Objects (cells, nuclei)", "objects"),
+    ("Classes (tissue, membrane)", "classes"),
 ]
 
 RULES: list[tuple[str, AnnotationRule | None]] = [

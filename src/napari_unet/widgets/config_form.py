@@ -8,49 +8,63 @@ from __future__ import annotations
 import types
 from typing import Any, Literal, Union, get_args, get_origin
 
-from magicgui.widgets import CheckBox, ComboBox, Container, Label, LineEdit
-from magicgui.widgets.bases import ValueWidget, Widget
+from magicgui.widgets import CheckBox, ComboBox, LineEdit
+from magicgui.widgets.bases import ValueWidget
 from psygnal import Signal
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from qtpy.QtWidgets import QFormLayout, QLabel
 
 from napari_unet.config import TrainingConfig
 from napari_unet.errors import ConfigError
+from napari_unet.widgets.style import narrow
 
 AUTOMATIC = "automatic"
+LABEL_WIDTH, FIELD_WIDTH = 110, 80
+"""Least widths in pixels; longer titles wrap."""
 
 
 class ConfigForm:
-    """Fields for the settings of `model` but those in `without`."""
+    """Fields for the settings of `model` but those in `without`.
+
+    The fields are rows of `form`.
+    """
 
     changed = Signal()
 
     def __init__(
-        self, model: type[BaseModel], without: frozenset[str] = frozenset()
+        self,
+        model: type[BaseModel],
+        form: QFormLayout,
+        without: frozenset[str] = frozenset(),
     ) -> None:
         self._model = model
-        self.container: Container[Widget]
         self._fields: dict[str, ValueWidget[Any]] = {}
         self._parts: dict[str, ConfigForm] = {}
-        shown: list[Widget] = []
         for name, field in model.model_fields.items():
             if name in without:
                 continue
+            title = _title(name, field)
             if isinstance(field.annotation, type) and issubclass(
                 field.annotation, BaseModel
             ):
-                part = ConfigForm(field.annotation)
+                form.addRow(QLabel(title))
+                part = ConfigForm(field.annotation, form)
                 part.changed.connect(self._emit)
                 self._parts[name] = part
-                shown.append(Label(value=_title(name, field), label=""))
-                shown += list(part.container)
                 continue
             widget = _make_field(name, field)
             widget.changed.connect(self._emit)
             self._fields[name] = widget
-            shown.append(widget)
-        self.container = Container(widgets=shown, labels=True)
-        self.container.margins = (0, 0, 0, 0)
+            if isinstance(widget, CheckBox):
+                form.addRow(widget.native)
+            else:
+                label = QLabel(title)
+                label.setWordWrap(True)
+                label.setMinimumWidth(LABEL_WIDTH)
+                widget.native.setMinimumWidth(FIELD_WIDTH)
+                label.setToolTip(widget.tooltip or "")
+                form.addRow(label, widget.native)
 
     def _emit(self, _: Any = None) -> None:
         self.changed.emit()
@@ -117,13 +131,13 @@ def _title(name: str, field: FieldInfo) -> str:
 def _make_field(name: str, field: FieldInfo) -> ValueWidget[Any]:
     title, tooltip = _title(name, field), field.description or ""
     if field.annotation is bool:
-        return CheckBox(value=field.default, text=title, label="", tooltip=tooltip)
+        return CheckBox(value=field.default, text=title, tooltip=tooltip)
     if get_origin(field.annotation) is Literal:
         choices = list(get_args(field.annotation))
-        return ComboBox(
-            value=field.default, choices=choices, label=title, tooltip=tooltip
-        )
-    line = LineEdit(label=title, tooltip=tooltip)
+        box = ComboBox(value=field.default, choices=choices, tooltip=tooltip)
+        narrow(box.native)
+        return box
+    line = LineEdit(tooltip=tooltip)
     line.native.setPlaceholderText(_shown(field.default))
     return line
 

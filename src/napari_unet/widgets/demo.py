@@ -134,7 +134,7 @@ class Demo:
         widget.annotation.choose(self.annotation)
         widget.preset.value = "fast"
         widget.advanced.field("minutes").value = str(self.minutes)
-        widget.name.value = "demo nuclei"
+        widget.name.value = "demo"
         widget.check()
         self._picture("1-annotation.png")
         widget.request()  # raises where Train would stay grey

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import QFormLayout, QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_unet.widgets.engine_host import EngineHost, engine_host
@@ -31,10 +31,7 @@ class DockWidget(QWidget):
         self.device = Message("quiet")
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll = _Column()
         outer.addWidget(scroll)
         content = QWidget()
         column = QVBoxLayout(content)
@@ -45,7 +42,6 @@ class DockWidget(QWidget):
         column.addLayout(self._parts)
         column.addStretch(1)
         scroll.setWidget(content)
-        self.setMinimumWidth(WIDTH)
         self.host.changed.connect(self.show_device)
         self.viewer.events.theme.connect(self.apply_theme)
         # A slot of its own object is dropped before `destroyed` is sent; a plain
@@ -54,11 +50,7 @@ class DockWidget(QWidget):
 
     def add_form(self) -> QFormLayout:
         """Add an empty form to the column."""
-        form = QFormLayout()
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setSpacing(6)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+        form = make_form()
         self._parts.addLayout(form)
         return form
 
@@ -73,7 +65,11 @@ class DockWidget(QWidget):
 
     def show_device(self) -> None:
         """Show what the engine says about its device."""
-        self.device.say(self.host.device_text)
+        self.say_device(self.host.device_text)
+
+    def say_device(self, text: str) -> None:
+        """Show `text` as the device in use."""
+        self.device.say(f"Device: {text}")
 
     def apply_theme(self, _: Any = None) -> Colors:
         """Follow the viewer's theme."""
@@ -86,3 +82,37 @@ class DockWidget(QWidget):
         self.host.changed.disconnect(self.show_device)
         self.viewer.events.theme.disconnect(self.apply_theme)
         self.layer_news.close()
+
+
+class _Column(QScrollArea):
+    """Scrolls up and down only, and is never narrower than what it holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def minimumSizeHint(self) -> QSize:
+        hint: QSize = super().minimumSizeHint()
+        content, bar = self.widget(), self.verticalScrollBar()
+        if content is not None and bar is not None:
+            width = content.minimumSizeHint().width() + bar.sizeHint().width()
+            hint.setWidth(max(width, WIDTH))
+        return hint
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        # The base class watches the content; its needs may have grown.
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().eventFilter(watched, event))
+
+
+def make_form(parent: QWidget | None = None) -> QFormLayout:
+    """An empty form: labels left, fields as wide as there is room."""
+    form = QFormLayout(parent)
+    form.setContentsMargins(0, 0, 0, 0)
+    form.setSpacing(6)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+    return form

@@ -47,9 +47,9 @@ class EngineHost:
         """What to show of the engine: its device, or why there is none yet."""
         if self.engine.device:
             return self.engine.device
-        if self.engine.state == "crashed":
-            return "The engine is not running: it starts again when it is needed."
-        return "The engine is starting…"
+        if self.engine.state in ("crashed", "stopped"):
+            return "not running; it starts again when it is needed."
+        return "starting…"
 
     def _poll(self) -> None:
         self.engine.poll()

@@ -44,6 +44,11 @@ class ImageSection:
             "Use more image layers of the same shape as further channels"
         )
         self.channels.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        # The theme draws the menu's arrow over the text.
+        self.channels.setStyleSheet(
+            "QToolButton { padding: 3px 6px; }"
+            "QToolButton::menu-indicator { image: none; width: 0; }"
+        )
         self._menu = QMenu(self.channels)
         self._menu.aboutToShow.connect(self._fill_menu)
         self.channels.setMenu(self._menu)

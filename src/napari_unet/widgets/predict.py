@@ -136,7 +136,7 @@ class PredictWidget(DockWidget):
             for name, part in zip(result.info.maps, result.probabilities, strict=True):
                 shown = Image(
                     part.astype("float32"),
-                    name=f"{result.name} {name}",
+                    name=f"{name} ({result.name})",
                     contrast_limits=(0, 1),
                     visible=False,
                     **result.placement,

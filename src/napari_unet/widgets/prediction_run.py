@@ -162,12 +162,12 @@ class PredictionRun(EngineRun):
             probabilities=maps,
             placement=request.placement(),
             info=request.info,
-            name=f"{request.image.name} {model_name(request.model_path)}",
+            name=result_name(request.image.name, model_name(request.model_path)),
         )
-        return _summary(result)
+        return _summary(result, request.info)
 
 
-def _summary(result: dict[str, Any]) -> str:
+def _summary(result: dict[str, Any], info: ModelInfo) -> str:
     seconds = result.get("seconds")
     took = (
         f" in {seconds:.1f} seconds"
@@ -175,7 +175,12 @@ def _summary(result: dict[str, Any]) -> str:
         else ""
     )
     objects = result.get("objects")
-    if objects is None:
+    if objects is None or info.task != "objects":
         return f"Segmented{took}: the labels can be edited."
     word = "object" if objects == 1 else "objects"
     return f"Found {objects:,} {word}{took}: the labels can be edited."
+
+
+def result_name(image: str, model: str) -> str:
+    """Name of a layer of labels: image and model, but nothing said twice."""
+    return model if model.startswith(image) else f"{image} {model}"

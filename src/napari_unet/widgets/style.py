@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSizePolicy, QWidget
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Message(QLabel):
         self.setWordWrap(True)
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setVisible(False)
         self._paint()
 
@@ -79,6 +80,7 @@ class Message(QLabel):
             self._paint()
         if text != self.text():
             self.setText(text)
+            self._fit_height()
         self.setVisible(bool(text))
 
     def set_colors(self, colors: Colors) -> None:
@@ -86,10 +88,20 @@ class Message(QLabel):
         self._colors = colors
         self._paint()
 
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        super().resizeEvent(event)
+        self._fit_height()
+
+    def _fit_height(self) -> None:
+        # Layouts give a wrapped text the height of a narrower one, with empty lines.
+        self.setFixedHeight(max(self.heightForWidth(self.width()), 1))
+
     def _paint(self) -> None:
         color = self._colors.text if self._tone == "plain" else None
         color = color or getattr(self._colors, self._tone)
-        self.setStyleSheet(f"QLabel {{ color: {color}; background: transparent; }}")
+        self.setStyleSheet(
+            f"QLabel {{ color: {color}; background: transparent; padding: 0; }}"
+        )
 
 
 def narrow(box: QComboBox) -> None:

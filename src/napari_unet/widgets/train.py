@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, LineEdit
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFormLayout
+from qtpy.QtWidgets import QFormLayout, QWidget
 from superqt import QCollapsible
 
 from napari_unet.config import PRESET_MINUTES, TrainingConfig
@@ -20,7 +20,7 @@ from napari_unet.widgets.annotation_layer import (
 )
 from napari_unet.widgets.annotation_section import AnnotationSection
 from napari_unet.widgets.config_form import ConfigForm, build_config
-from napari_unet.widgets.dock import DockWidget
+from napari_unet.widgets.dock import DockWidget, make_form
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.image_section import ImageSection
 from napari_unet.widgets.layers import ImageSnapshot, level_zero
@@ -79,11 +79,13 @@ class TrainWidget(DockWidget):
         self.name = LineEdit(tooltip="Name of the model in your model folder")
         form.addRow("Preset", self.preset.native)
         form.addRow("Model name", self.name.native)
-        self.advanced = ConfigForm(TrainingConfig, without=NOT_ADVANCED)
-        folded = QCollapsible("Advanced")
-        folded.addWidget(self.advanced.container.native)
-        self.add(folded)
-        self.folded = folded
+        numbers = QWidget()
+        self.advanced = ConfigForm(
+            TrainingConfig, make_form(numbers), without=NOT_ADVANCED
+        )
+        self.folded = QCollapsible("Advanced", expandedIcon="▾", collapsedIcon="▸")
+        self.folded.addWidget(numbers)
+        self.add(self.folded)
 
     def _connect(self) -> None:
         self.layer_news.changed.connect(self._on_layers)
@@ -243,7 +245,7 @@ class TrainWidget(DockWidget):
         self.plot.setVisible(bool(self.run.curve.steps))
         self.plot.show_curve(self.run.curve)
         if self.run.active and self.run.device:
-            self.device.setText(self.run.device)
+            self.say_device(self.run.device)
         if self.run.state == "done" and self.run.model_path is not None:
             self.name.native.setToolTip(
                 f"Last saved: {model_name(self.run.model_path)}"

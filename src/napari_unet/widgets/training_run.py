@@ -73,6 +73,7 @@ class TrainingRun(EngineRun):
                 if request.classes is None
                 else [c.model_dump(mode="json") for c in request.classes],
                 "model_path": str(path),
+                "model_name": model_name(path),
             },
             {**request.image.inputs(), "annotation": copied(request.annotation)},
             {},
