@@ -165,3 +165,12 @@ def where(context: TaskContext) -> dict[str, Any]:
 
 
 def _private(context: TaskContext) -> None: ...
+
+
+def train(context: TaskContext) -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    time.sleep(60)
+
+
+def scribble(context: TaskContext) -> None:
+    context.inputs["image"][...] = 0  # type: ignore[index]

@@ -5,6 +5,7 @@ Nothing but the standard library is imported before the pipes are safe.
 
 import os
 import signal
+import sys
 
 
 def take_pipes() -> tuple[int, int]:
@@ -18,6 +19,11 @@ def take_pipes() -> tuple[int, int]:
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     os.close(nothing)
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.setmode(incoming, os.O_BINARY)
+        msvcrt.setmode(outgoing, os.O_BINARY)
     return incoming, outgoing
 
 

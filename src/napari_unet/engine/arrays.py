@@ -28,7 +28,7 @@ import psutil
 from numpy.typing import NDArray
 
 from napari_unet.data.source import ArrayLike
-from napari_unet.engine.protocol import Message
+from napari_unet.engine.protocol import Message, summary
 from napari_unet.engine.shared import Block, allocate
 from napari_unet.errors import DataError, EngineError
 
@@ -169,6 +169,8 @@ class JobArrays:
                 slot = allocate(max(nbytes, min(SLOT_BYTES, whole)), self._folder)
                 self._slot = slot
             pixels = np.asarray(array[tuple(slice(*span) for span in region)])
+            if pixels.shape != shape:
+                raise ValueError(f"it gave {pixels.shape} instead of {shape}")  # noqa: TRY301
             np.copyto(slot.array(shape, native), pixels, casting="same_kind")
         except EngineError as error:
             return {"error": str(error)}
@@ -177,9 +179,8 @@ class JobArrays:
         return {"slot": slot.spec}
 
     def _read_failure(self, key: str, error: Exception) -> str:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(" .")
         return (
-            f"{self._name(key)} could not be read ({reason}): "
+            f"{self._name(key)} could not be read ({summary(error)}): "
             "check that its file is still there and whole, then try again."
         )
 

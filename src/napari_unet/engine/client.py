@@ -7,6 +7,7 @@ package only put what they hear on a queue, which :meth:`Engine.poll` empties.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import queue
 import shutil
@@ -23,9 +24,11 @@ from numpy.typing import NDArray
 
 from napari_unet.engine.arrays import Cancelled, JobArrays, copy_limit
 from napari_unet.engine.process import EngineProcess, describe_exit
-from napari_unet.engine.protocol import Message
+from napari_unet.engine.protocol import Message, encode_message, summary
 from napari_unet.engine.shared import temporary_folder
 from napari_unet.errors import EngineError, UserError
+
+logger = logging.getLogger(__name__)
 
 EngineState = Literal["stopped", "starting", "ready", "crashed"]
 JobState = Literal["waiting", "running", "done", "failed", "stopped", "crashed"]
@@ -113,8 +116,11 @@ class _Belongings:
         self.process: EngineProcess | None = None
         self.folder = temporary_folder()
         self.arrays: weakref.WeakSet[JobArrays] = weakref.WeakSet()
+        self._pid = os.getpid()
 
     def clear(self) -> None:
+        if os.getpid() != self._pid:  # we are a fork of the viewer that exits
+            return
         process, self.process = self.process, None
         if process is not None:
             process.kill()
@@ -258,7 +264,11 @@ class Engine:
             return job
         share = partial(self._share, job, dict(params))
         if arrays.bytes_to_make() <= COPY_AT_ONCE_BYTES:
-            share()()
+            step = share()
+            if step.func == self._run:
+                step()
+            else:  # not before the caller has the job
+                self._happened.put(step)
         else:
             threading.Thread(
                 target=lambda: self._happened.put(share()),
@@ -298,18 +308,26 @@ class Engine:
         while not self._happened.empty():
             self._happened.get_nowait()
 
-    def _share(self, job: Job, params: dict[str, Any]) -> Callable[[], None]:
+    def _share(self, job: Job, params: dict[str, Any]) -> partial[None]:
         """Copy the arrays of a job; what to do about it on the caller's thread."""
         try:
             shared = job._arrays.share(lambda: job._stop_time is not None)
+            message = {"type": "run", "job": job.id, "task": job.task, "params": params}
+            line = encode_message({**message, **shared})
         except Cancelled:
             return partial(self._end, job, "stopped")
         except UserError as error:
-            return partial(self._happened.put, partial(self._fail, job, str(error)))
-        message = {"type": "run", "job": job.id, "task": job.task, "params": params}
-        return partial(self._run, job, {**message, **shared})
+            return partial(self._end, job, "failed", error=str(error))
+        except Exception as error:
+            logger.exception("The arrays of %s could not be shared", job.task)
+            sentence = (
+                f"Something went wrong on the way to the engine ({summary(error)}): "
+                "please report it."
+            )
+            return partial(self._end, job, "failed", error=sentence)
+        return partial(self._run, job, line)
 
-    def _run(self, job: Job, message: Message) -> None:
+    def _run(self, job: Job, line: bytes) -> None:
         process = self._own.process
         if job.ended or process is None:
             job._arrays.free()
@@ -318,13 +336,10 @@ class Engine:
             self._end(job, "stopped")
             return
         process.server.add(job.id, job._arrays)
-        process.send(message)
+        process.send_line(line)
         for envelope in job._unsent:
             process.send(envelope)
         job._unsent, job._process = [], process
-
-    def _fail(self, job: Job, sentence: str) -> None:
-        self._end(job, "failed", error=sentence)
 
     def _stop_now(self, job: Job) -> None:
         process = job._process
@@ -370,7 +385,8 @@ class Engine:
         elif kind == "stopped":
             self._end(job, "stopped")
         elif kind == "failed":
-            self._fail(job, message.get("error") or self._defect(message["defect"]))
+            sentence = message.get("error") or self._defect(message["defect"])
+            self._end(job, "failed", error=sentence)
 
     def _defect(self, what: str) -> str:
         where = f"; the details are in {self.log_path}" if self.log_path else ""

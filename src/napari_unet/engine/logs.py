@@ -13,6 +13,9 @@ from platformdirs import user_log_path
 KEEP = 10
 """Number of log files that are kept."""
 
+FOLDER_VARIABLE = "NAPARI_UNET_LOGS"
+"""Environment variable that moves the log folder."""
+
 
 def open_log(folder: Path | None = None) -> tuple[IO[bytes] | None, Path | None]:
     """A new log file and its path; both ``None`` where nothing can be written.
@@ -22,6 +25,9 @@ def open_log(folder: Path | None = None) -> tuple[IO[bytes] | None, Path | None]
     folder : Path, optional
         Default: the user's log folder, else the folder of temporary files.
     """
+    moved = os.environ.get(FOLDER_VARIABLE)
+    if folder is None and moved:
+        folder = Path(moved).expanduser()
     standard = user_log_path("napari-unet-live", appauthor=False)
     fallback = Path(tempfile.gettempdir()) / "napari-unet-live-logs"
     for place in (folder or standard, fallback):

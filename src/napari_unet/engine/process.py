@@ -74,6 +74,7 @@ class EngineProcess:
         self.last_heartbeat = time.monotonic()
         """When it last said anything, by the monotonic clock, in seconds."""
         self.server = ArrayServer(self.send)
+        self._ended = threading.Event()
         log, self.log_path = open_log(log_folder)
         try:
             self._popen = _start(threads, subprocess.DEVNULL if log is None else log)
@@ -88,7 +89,7 @@ class EngineProcess:
         self.send(hello)
         self._reader = self._thread(self._read)
         self._thread(self._write)
-        self._waiter = self._thread(self._wait)
+        self._thread(self._wait)
 
     @property
     def pid(self) -> int:
@@ -102,7 +103,11 @@ class EngineProcess:
         TypeError
             If the message holds what cannot be sent.
         """
-        self._outbox.put(encode_message(message))
+        self.send_line(encode_message(message))
+
+    def send_line(self, line: bytes) -> None:
+        """Queue a message that is encoded already."""
+        self._outbox.put(line)
 
     def kill(self) -> None:
         """End the process now, whatever it does."""
@@ -111,7 +116,7 @@ class EngineProcess:
 
     def wait(self) -> None:
         """Wait for the end of a killed process, a little while at most."""
-        self._waiter.join(_END_SECONDS)
+        self._ended.wait(_END_SECONDS)
 
     def _thread(self, target: Callable[[], None]) -> threading.Thread:
         # Daemons, so that the viewer can exit whatever they wait for.
@@ -154,6 +159,7 @@ class EngineProcess:
 
     def _wait(self) -> None:
         code = self._popen.wait()
+        self._ended.set()
         self.server.close()
         self._outbox.put(None)
         # Its last messages first. A grandchild may hold the pipe open, hence the limit.

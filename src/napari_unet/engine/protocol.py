@@ -109,3 +109,9 @@ def read_lines(descriptor: int) -> Iterator[bytes]:
             parts.clear()
         if rest:
             parts.append(rest)
+
+
+def summary(error: BaseException) -> str:
+    """Class and first line of an exception that is a defect."""
+    first = next(iter(str(error).splitlines()), "")[:200]
+    return f"{type(error).__name__}: {first}".rstrip(" .:")

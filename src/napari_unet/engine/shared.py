@@ -29,7 +29,7 @@ from numpy.typing import DTypeLike, NDArray
 from napari_unet.errors import EngineError
 
 PREFIX = "unetlive_"
-"""Beginning of the names of shared-memory segments."""
+"""Beginning of the names of segments (macOS allows 30 characters in all)."""
 
 _SHM_FOLDER = Path("/dev/shm")  # noqa: S108 (where Linux keeps shared memory)
 _MARGIN = 4 << 20
@@ -46,7 +46,7 @@ class Block:
         self.spec = spec
         """What the other process needs to attach; plain values."""
         self._mapping = mapping
-        self._owner = owner
+        self._owner_pid = os.getpid() if owner else None
         buffer: Any = mapping.buf if isinstance(mapping, SharedMemory) else mapping
         whole = np.frombuffer(buffer, np.uint8)
         self._address = int(whole.__array_interface__["data"][0])
@@ -61,20 +61,18 @@ class Block:
 
     def remove(self) -> None:
         """Take the block's name away: no process can attach to it any more."""
-        if not self._owner:
-            return
-        if isinstance(self._mapping, SharedMemory):
-            self._mapping.unlink()
-            self._owner = False
+        if self._owner_pid != os.getpid():  # not ours, or we are a fork of the viewer
             return
         try:
-            os.unlink(self.spec["name"])
-            self._owner = False
+            if isinstance(self._mapping, SharedMemory):
+                self._mapping.unlink()
+            else:
+                os.unlink(self.spec["name"])
         except FileNotFoundError:
-            self._owner = False
-        except OSError:
-            # Windows keeps a file that is mapped; `__del__` tries again.
-            return
+            pass  # it is gone: that is what we want
+        except PermissionError:
+            return  # Windows keeps a file that is mapped; `__del__` tries again
+        self._owner_pid = None
 
     def __del__(self) -> None:
         # Python's own buffers do not know of our arrays, so a mapping must be closed
@@ -148,12 +146,13 @@ def free_disk(folder: Path) -> int:
 
 def temporary_folder() -> Path:
     """A path for the temporary files of one viewer, not made yet."""
-    return Path(tempfile.gettempdir()) / f"napari-unet-{secrets.token_hex(8)}"
+    name = f"napari-unet-{os.getpid()}-{secrets.token_hex(8)}"
+    return Path(tempfile.gettempdir()) / name
 
 
 def _allocate_segment(nbytes: int) -> Block | None:
     try:
-        name = PREFIX + secrets.token_hex(6)
+        name = f"{PREFIX}{os.getpid()}_{secrets.token_hex(4)}"
         memory = SharedMemory(name=name, create=True, size=nbytes)
     except OSError:
         return None
@@ -227,15 +226,16 @@ def attach(spec: dict[str, Any]) -> Block:
 def _attach_segment(name: str) -> SharedMemory:
     if sys.version_info >= (3, 13):
         return SharedMemory(name=name, track=False)
-    # Before 3.13 an attaching process believes that the segment is its own, and its
-    # resource tracker would remove it under the viewer's feet.
-    with _attach_lock:
-        register = resource_tracker.register
-        resource_tracker.register = lambda name, rtype: None
-        try:
-            return SharedMemory(name=name)
-        finally:
-            resource_tracker.register = register
+    else:  # noqa: RET505 (type checkers know both branches this way)
+        # Before 3.13 an attaching process believes that the segment is its own, and
+        # its resource tracker would remove it under the viewer's feet.
+        with _attach_lock:
+            register = resource_tracker.register
+            resource_tracker.register = lambda name, rtype: None
+            try:
+                return SharedMemory(name=name)
+            finally:
+                resource_tracker.register = register
 
 
 def _size(nbytes: int) -> str:

@@ -26,6 +26,7 @@ from napari_unet.engine.protocol import (
     decode_message,
     encode_message,
     read_lines,
+    summary,
 )
 from napari_unet.engine.proxies import JobReader, RegionReader, open_input
 from napari_unet.engine.shared import attach
@@ -197,8 +198,7 @@ def _report(error: BaseException) -> Message:
             "error": "There is not enough memory for this: close other programs, or "
             "use a smaller image or patch size."
         }
-    first = next(iter(str(error).splitlines()), "")[:200]
-    return {"defect": f"{type(error).__name__}: {first}".rstrip(" .:")}
+    return {"defect": summary(error)}
 
 
 def _load(module: str) -> Any:
