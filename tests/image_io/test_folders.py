@@ -58,7 +58,7 @@ def test_what_has_no_partner_is_named(tmp_path):
     touch(images, *(f"x{k}.tif" for k in range(5)))
     with pytest.raises(DataError, match=r"5 images .*\(x0, x1, x2, …\)"):
         pair_folders(images, labels)
-    with pytest.raises(DataError, match=r"No file in .* is named like an image"):
+    with pytest.raises(DataError, match=r"No file in .* named like one of the images"):
         pair_folders(touch(tmp_path / "o", "z.tif"), labels)
 
 

@@ -3,11 +3,13 @@
 from napari_unet.image_io.folders import find_images, pair_folders
 from napari_unet.image_io.raw import display_name
 from napari_unet.image_io.read import read_image, read_labels
+from napari_unet.image_io.store import is_zarr
 from napari_unet.image_io.write import write_labels, write_probabilities
 
 __all__ = [
     "display_name",
     "find_images",
+    "is_zarr",
     "pair_folders",
     "read_image",
     "read_labels",

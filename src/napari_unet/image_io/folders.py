@@ -60,8 +60,16 @@ def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
     return key, path.name
 
 
-def pair_folders(images: str | Path, labels: str | Path) -> list[tuple[Path, Path]]:
+def pair_folders(
+    images: str | Path, labels: str | Path, *, noun: str = "image"
+) -> list[tuple[Path, Path]]:
     """Images and labels of equal names, whatever their endings.
+
+    Parameters
+    ----------
+    images, labels : path
+    noun : str
+        What to call the files in `images` in messages.
 
     Raises
     ------
@@ -73,20 +81,20 @@ def pair_folders(images: str | Path, labels: str | Path) -> list[tuple[Path, Pat
     alone = [n for n in image_files if n not in label_files]
     if len(alone) == len(image_files):
         raise DataError(
-            f"No file in {labels} is named like an image in {images} "
-            f"(the images are {_listed(alone)}): give labels the names of their images."
+            f"No file in {labels} is named like one of the {noun}s in {images} "
+            f"({_listed(alone)}): give labels the names of their {noun}s."
         )
     if alone:
         raise DataError(
-            f"{_count(alone, 'image')} in {images} without labels of the same name in "
-            f"{labels} ({_listed(alone)}): add the labels or move the images away."
+            f"{_there_are(alone, noun)} in {images} without labels of the same name in "
+            f"{labels} ({_listed(alone)}): add the labels or move the {noun}s away."
         )
     spare = [n for n in label_files if n not in image_files]
     if spare:
         raise DataError(
-            f"{_count(spare, 'labels file')} in {labels} without an image of the same "
-            f"name in {images} ({_listed(spare)}): add the images or move the labels "
-            "away."
+            f"{_there_are(spare, 'labels file')} in {labels} without {noun}s of the "
+            f"same name in {images} ({_listed(spare)}): add the {noun}s or move the "
+            "labels away."
         )
     return [(path, label_files[name]) for name, path in image_files.items()]
 
@@ -104,11 +112,9 @@ def _by_name(folder: Path) -> dict[str, Path]:
     return files
 
 
-def _count(names: list[str], noun: str) -> str:
-    plural = noun if len(names) == 1 else noun.replace("image", "images")
-    plural = plural.replace("labels file", "labels files") if len(names) > 1 else plural
-    verb = "is" if len(names) == 1 else "are"
-    return f"There {verb} {len(names)} {plural}"
+def _there_are(names: list[str], noun: str) -> str:
+    count = len(names)
+    return f"There is 1 {noun}" if count == 1 else f"There are {count} {noun}s"
 
 
 def _listed(names: list[str]) -> str:

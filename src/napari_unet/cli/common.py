@@ -1,0 +1,62 @@
+"""What several commands share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TypeVar
+
+from napari_unet.errors import UserError
+
+T = TypeVar("T")
+
+
+class UsageError(UserError):
+    """Options that are missing or contradict each other."""
+
+    exit_code = 2
+
+
+def say(line: str = "") -> None:
+    """A line of results, on stdout."""
+    sys.stdout.write(f"{line}\n")
+
+
+def note(line: str) -> None:
+    """A line about what is going on, on stderr."""
+    sys.stderr.write(f"{line}\n")
+
+
+def given(**options: T | None) -> dict[str, T]:
+    """The options that were given; the others keep their defaults."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def find_model(text: str) -> Path:
+    """A model file by its path, or by its name in the user's model folder.
+
+    What is not found is returned as a path, for the reader to complain about.
+    """
+    from napari_unet.models.library import SUFFIX, model_folder
+
+    path = Path(text).expanduser()
+    candidates = [path, path.with_name(path.name + SUFFIX)]
+    if path.name == text:
+        candidates += [model_folder() / text, model_folder() / f"{text}{SUFFIX}"]
+    return next((c for c in candidates if c.is_file()), path)
+
+
+def listed(names: list[str], most: int = 3) -> str:
+    """A few names for a message."""
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+
+
+def table(rows: list[list[str]]) -> str:
+    """Text columns: the first to the left, numbers to the right."""
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    lines = []
+    for first, *rest in rows:
+        cells = [first.ljust(widths[0])]
+        cells += [c.rjust(w) for c, w in zip(rest, widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,355 @@
+"""Commands and options, and the help that explains them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from napari_unet import __version__
+
+if TYPE_CHECKING:
+    _Commands = argparse._SubParsersAction["Parser"]
+
+# Spelled out, so that --help need not load the configuration; a test compares them.
+TASKS = ("classes", "objects")
+RULES = ("complete", "sparse")
+PRESETS = ("fast", "balanced", "thorough")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+
+RULE_HELP = """what the values in the labels mean
+  complete  0 is background, 1, 2, … are classes or objects
+  sparse    0 is not annotated, 1 is background,
+            2, 3, … are classes, or one number per complete object"""
+
+TASK_HELP = """what to learn
+  classes   the kind of every pixel (semantic segmentation)
+  objects   one object after another, also where they touch
+            (instance segmentation)"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and where help is."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of ``napari-unet``; sets `module` to the command's module."""
+    parser = Parser(
+        prog="napari-unet",
+        description="Train a U-Net from annotated images and segment new ones.",
+        epilog=(
+            "The first steps:\n"
+            "  napari-unet doctor      what is installed, and what to do for a GPU\n"
+            "  napari-unet demo        the whole way on a sample image\n"
+            "  napari-unet train --help\n"
+        ),
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_train(commands)
+    _add_predict(commands)
+    _add_evaluate(commands)
+    _add_info(commands)
+    _add_doctor(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _command(
+    commands: _Commands,
+    name: str,
+    summary: str,
+    examples: str = "",
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[:1].upper()}{summary[1:]}.",
+        epilog=f"Examples:\n{examples}" if examples else None,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    parser.set_defaults(module=name)
+    parser.add_argument(
+        "--debug", action="store_true", help="show where in the program an error arose"
+    )
+    return parser
+
+
+def _add_train(
+    commands: _Commands,
+) -> None:
+    parser = _command(
+        commands,
+        "train",
+        "train a model on a folder of images and one of labels of the same names",
+        """\
+  # Touching nuclei, every image annotated completely, 10 minutes:
+  napari-unet train --images train/images --labels train/labels \\
+      --task objects --annotation complete --output nuclei.unet.zip
+
+  # A few strokes per image, three classes with names:
+  napari-unet train --images images --labels strokes --task classes \\
+      --annotation sparse --class-names 1=background 2=root 3=soil \\
+      --minutes 5 --output roots.unet.zip
+
+Press Ctrl-C to end early: the best model so far is saved. Go on later with the same
+command and --resume.""",
+    )
+    needed = parser.add_argument_group("what to learn from")
+    needed.add_argument(
+        "--images",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of images (TIFF, PNG, JPEG, BMP, NPY, OME-Zarr)",
+    )
+    needed.add_argument(
+        "--labels",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of labels: whole numbers, files named like the images",
+    )
+    needed.add_argument("--task", choices=TASKS, required=True, help=TASK_HELP)
+    needed.add_argument("--annotation", choices=RULES, help=RULE_HELP)
+    needed.add_argument(
+        "--no-background",
+        action="store_true",
+        help="no class is background: every label is a class, 0 is not annotated",
+    )
+    needed.add_argument(
+        "--class-names",
+        nargs="+",
+        metavar="VALUE=NAME",
+        default=[],
+        help="names of classes, such as 1=root 2=soil",
+    )
+    needed.add_argument(
+        "--val-images",
+        type=Path,
+        metavar="DIR",
+        help="images that only measure; without them a part is held out",
+    )
+    needed.add_argument("--val-labels", type=Path, metavar="DIR", help="their labels")
+    _add_image_options(needed)
+    needed.add_argument(
+        "--ndim",
+        type=int,
+        choices=(2, 3),
+        help="2 learns from the planes of volumes one by one",
+    )
+    needed.add_argument(
+        "--voxel-size",
+        type=float,
+        nargs="+",
+        metavar="SIZE",
+        help="size of a voxel along (Z) Y X, if the files do not tell it",
+    )
+    _add_training_options(parser)
+    output = parser.add_argument_group("where to")
+    output.add_argument(
+        "--output", type=Path, required=True, metavar="MODEL", help="the model file"
+    )
+    output.add_argument(
+        "--overwrite", action="store_true", help="replace a model that is there"
+    )
+    output.add_argument(
+        "--resume",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        metavar="CHECKPOINT",
+        help="go on from where a run of the same command was ended",
+    )
+
+
+def _add_training_options(parser: argparse.ArgumentParser) -> None:
+    training = parser.add_argument_group(
+        "how to train (chosen from the data if left out)"
+    )
+    training.add_argument(
+        "--preset",
+        choices=PRESETS,
+        help="longest time: fast 2, balanced 10 (default), thorough 45 minutes",
+    )
+    training.add_argument("--minutes", type=float, metavar="M", help="longest time")
+    training.add_argument(
+        "--steps",
+        type=int,
+        dest="max_steps",
+        metavar="N",
+        help="number of training steps, whatever time they take",
+    )
+    training.add_argument(
+        "--seed", type=int, metavar="N", help="start of all random numbers"
+    )
+    training.add_argument(
+        "--patch-size",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="size of a training sample along (Z) Y X",
+    )
+    training.add_argument("--batch-size", type=int, metavar="N")
+    training.add_argument(
+        "--base-channels", type=int, metavar="N", help="width of the first level"
+    )
+    training.add_argument(
+        "--levels", type=int, metavar="N", help="resolutions in the network"
+    )
+    _add_device_options(training)
+
+
+def _add_device_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--device", choices=DEVICES)
+    group.add_argument("--precision", choices=PRECISIONS)
+
+
+def _add_image_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--axes",
+        metavar="LETTERS",
+        help="axes of the images, such as ZYX or TCYX, if the files tell them wrong",
+    )
+
+
+def _add_predict(
+    commands: _Commands,
+) -> None:
+    parser = _command(
+        commands,
+        "predict",
+        "segment images with a model",
+        """\
+  napari-unet predict nuclei.unet.zip new_images --output labels
+  napari-unet predict nuclei.unet.zip a.tif b.ome.zarr --output labels --probabilities
+
+Each image gives a TIFF of its name with labels; background is 0. An image that cannot
+be segmented is named, and the others go on.""",
+    )
+    parser.add_argument(
+        "model", metavar="MODEL", help="a model file, or the name of one of your models"
+    )
+    parser.add_argument(
+        "inputs",
+        type=Path,
+        nargs="+",
+        metavar="INPUT",
+        help="images, or folders of images",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder of the labels"
+    )
+    parser.add_argument(
+        "--probabilities",
+        action="store_true",
+        help="write the network's maps, too, into DIR/probabilities",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace results that are there"
+    )
+    group = parser.add_argument_group("how")
+    _add_image_options(group)
+    _add_device_options(group)
+
+
+def _add_evaluate(
+    commands: _Commands,
+) -> None:
+    parser = _command(
+        commands,
+        "evaluate",
+        "compare predicted labels with true ones",
+        """\
+  napari-unet evaluate --predictions labels --labels test/labels \\
+      --task objects --json scores.json
+
+Task classes: Dice and IoU of each class, and pixel error.
+Task objects: precision, recall, F1 and AP = TP / (TP + FP + FN), with objects pooled
+over all images, at IoU 0.50, 0.55, … 0.95.
+Means leave background out. Pixels that are not annotated never count.""",
+    )
+    parser.add_argument("--predictions", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the truth: files named like the predictions",
+    )
+    parser.add_argument("--task", choices=TASKS, required=True, help=TASK_HELP)
+    parser.add_argument(
+        "--annotation",
+        choices=RULES,
+        default="complete",
+        help=RULE_HELP.replace(
+            "the labels mean", "--labels mean (complete by default)"
+        ),
+    )
+    parser.add_argument(
+        "--no-background",
+        action="store_true",
+        help="no class is background: 0 in the labels is not annotated",
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write all scores to this file"
+    )
+
+
+def _add_info(
+    commands: _Commands,
+) -> None:
+    parser = _command(
+        commands,
+        "info",
+        "say what a model was trained for, on what, and how well it does",
+        "  napari-unet info nuclei.unet.zip\n",
+    )
+    parser.add_argument(
+        "model", metavar="MODEL", help="a model file, or the name of one of your models"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the whole description as JSON"
+    )
+
+
+def _add_doctor(
+    commands: _Commands,
+) -> None:
+    _command(
+        commands,
+        "doctor",
+        "look at versions, device and memory, and say what to mend",
+    )
+
+
+def _add_demo(
+    commands: _Commands,
+) -> None:
+    parser = _command(
+        commands,
+        "demo",
+        "open napari on a sample image, train a U-Net and show its segmentation",
+        "  napari-unet demo\n  napari-unet demo --no-show --output pictures\n",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("demo-output"),
+        metavar="DIR",
+        help="folder of screenshots, labels and the model",
+    )
+    parser.add_argument(
+        "--minutes", type=float, metavar="M", help="longest training time"
+    )
+    parser.add_argument(
+        "--show",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="keep the window open at the end (default: where there is a display)",
+    )

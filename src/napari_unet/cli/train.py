@@ -1,0 +1,238 @@
+"""``napari-unet train``."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_unet.cli.common import UsageError, given, note, say
+from napari_unet.cli.progress import Progress, TrainingProgress
+from napari_unet.config import TrainingConfig, training_config
+from napari_unet.data.annotation import Annotation
+from napari_unet.data.checks import annotation_summary, training_problems
+from napari_unet.data.classes import ClassInfo, make_classes
+from napari_unet.errors import AnnotationError, DataError
+from napari_unet.image_io import pair_folders, read_image, read_labels
+from napari_unet.models.library import SUFFIX, model_name
+from napari_unet.training.events import Finished, Started
+
+if TYPE_CHECKING:
+    from napari_unet.models.model import Model
+
+WISHES = (
+    "task",
+    "annotation",
+    "preset",
+    "minutes",
+    "max_steps",
+    "seed",
+    "batch_size",
+    "base_channels",
+    "levels",
+    "device",
+    "precision",
+)
+"""Options that are called like the setting they fill."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, save the model, and say where it is."""
+    _check_options(options)
+    output = _model_path(options)
+    config = _config(options)
+    pairs = _open(options.images, options.labels, options, config)
+    validation = []
+    if options.val_images is not None:
+        validation = _open(options.val_images, options.val_labels, options, config)
+    problems = training_problems(pairs, config)
+    if problems:
+        raise AnnotationError(problems[0])
+    classes = _named_classes(options.class_names, pairs, config)
+    model, code = _train(options, output, config, pairs, validation, classes)
+    model.save(output)
+    score = model.info.training.score
+    if score is not None:
+        say(f"Held-out {model.info.training.score_name}: {score:.3f}")
+    say(f"Model: {output}")
+    return code
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    if (options.val_images is None) != (options.val_labels is None):
+        raise UsageError("Give both --val-images and --val-labels, or neither.")
+    if options.annotation is None:
+        raise UsageError(_ask_for_rule(options))
+
+
+def _ask_for_rule(options: argparse.Namespace) -> str:
+    """Why the rule is needed, with what the first labels would mean by either."""
+    image, labels = pair_folders(options.images, options.labels)[0]
+    source = read_image(image, options.axes, options.ndim or 0)
+    array = read_labels(labels, source)
+    background = not options.no_background
+    lines = [
+        "Say with --annotation what the values in the labels mean; "
+        f"{labels.name} would be read as"
+    ]
+    for rule in ("complete", "sparse"):
+        annotation = Annotation(array, source, rule, background)
+        summary = annotation_summary(annotation, options.task)
+        lines.append(f"  --annotation {rule:<8}  {summary}")
+    return "\n".join(lines)
+
+
+def _model_path(options: argparse.Namespace) -> Path:
+    output: Path = options.output
+    if not output.suffix:
+        output = output.with_name(output.name + SUFFIX)
+    if output.is_dir():
+        raise DataError(f"{output} is a folder: give --output the name of a file.")
+    if output.exists() and not options.overwrite and options.resume is None:
+        raise DataError(
+            f"There is already a model {output}: choose another --output, or add "
+            "--overwrite."
+        )
+    return output
+
+
+def _config(options: argparse.Namespace) -> TrainingConfig:
+    wishes: dict[str, Any] = given(**{name: getattr(options, name) for name in WISHES})
+    if options.patch_size is not None:
+        wishes["patch_size"] = tuple(options.patch_size)
+    return training_config(background=not options.no_background, **wishes)
+
+
+def _open(
+    images: Path, labels: Path, options: argparse.Namespace, config: TrainingConfig
+) -> list[Annotation]:
+    annotations = []
+    size = tuple(options.voxel_size) if options.voxel_size else None
+    for image, truth in pair_folders(images, labels):
+        source = read_image(image, options.axes, options.ndim or 0, voxel_size=size)
+        array = read_labels(truth, source)
+        annotations.append(
+            Annotation(array, source, config.annotation, config.background)
+        )
+    return annotations
+
+
+def _named_classes(
+    texts: Sequence[str], pairs: Sequence[Annotation], config: TrainingConfig
+) -> list[ClassInfo] | None:
+    if not texts:
+        return None
+    if config.task == "objects":
+        raise UsageError("--class-names are for --task classes: leave them out.")
+    names: dict[int, str] = {}
+    for text in texts:
+        value, found, name = text.partition("=")
+        if not (found and name.strip() and value.strip().isdecimal()):
+            raise UsageError(
+                f"{text!r} is no class name: write VALUE=NAME, such as 2=nucleus."
+            )
+        names[int(value)] = name.strip()
+    values = sorted({value for pair in pairs for value in pair.count_values()})
+    missing = sorted(set(names) - set(values))
+    if missing:
+        raise UsageError(
+            f"No pixel has the label {missing[0]} ({names[missing[0]]}); the labels "
+            f"are {', '.join(str(v) for v in values)}."
+        )
+    background = pairs[0].background_value
+    made = make_classes(values, background if background in values else None)
+    return [
+        c.model_copy(update={"name": names[c.value]}) if c.value in names else c
+        for c in made
+    ]
+
+
+def _train(
+    options: argparse.Namespace,
+    output: Path,
+    config: TrainingConfig,
+    pairs: Sequence[Annotation],
+    validation: Sequence[Annotation],
+    classes: list[ClassInfo] | None,
+) -> tuple[Model, int]:
+    """The model, and the exit code: 0, or that of the signal that ended training."""
+    from napari_unet.workflows import train
+
+    checkpoint = output.with_name(f"{model_name(output)}.checkpoint")
+    resume = options.resume
+    if resume == Path():
+        resume = checkpoint
+    stop = SoftStop()
+    events = train(
+        pairs,
+        config,
+        validation=validation,
+        classes=classes,
+        name=model_name(output),
+        autosave=output,
+        checkpoint=checkpoint,
+        resume=resume,
+        stop=stop.wanted,
+    )
+    with Progress("Training") as bar, stop.released():
+        progress = TrainingProgress(bar)
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as end:
+                model: Model = end.value
+                break
+            progress.show(event)
+            if isinstance(event, Started):
+                # Before the first step there is nothing worth keeping.
+                stop.listen()
+            elif isinstance(event, Finished) and not stop.code:
+                checkpoint.unlink(missing_ok=True)
+    if stop.code:
+        note("Go on with the same command and --resume.")
+    return model, stop.code
+
+
+class SoftStop:
+    """The first Ctrl-C (or SIGTERM) asks training to end, the second kills it."""
+
+    def __init__(self) -> None:
+        self.code = 0
+        """Exit code of the signal that came, 0 before."""
+        self._before: dict[signal.Signals, Any] = {}
+
+    def wanted(self) -> bool:
+        """Whether training should end after this step."""
+        return self.code != 0
+
+    def listen(self) -> None:
+        """From now on signals ask, instead of killing."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._asked)
+
+    def _asked(self, number: int, _frame: object) -> None:
+        self.code = 128 + number
+        self._restore()
+        note(
+            "\nEnding after this step and saving the best model; "
+            "press Ctrl-C again to leave at once."
+        )
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    @contextmanager
+    def released(self) -> Generator[None]:
+        """Give signals back at the end, whatever happens."""
+        try:
+            yield
+        finally:
+            self._restore()
