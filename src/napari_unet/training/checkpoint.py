@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from napari_unet.errors import DataError
@@ -42,8 +43,11 @@ class Checkpoint:
             zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
         ):
             archive.writestr(STATE_NAME, json.dumps({"kind": KIND, **self.plain}))
-            # clone: safetensors refuses tensors that share memory.
-            cloned = {k: v.detach().cpu().clone() for k, v in self.tensors.items()}
+            # safetensors refuses tensors that share memory, and channels-last ones.
+            cloned = {
+                k: v.detach().cpu().clone(memory_format=torch.contiguous_format)
+                for k, v in self.tensors.items()
+            }
             archive.writestr(TENSORS_NAME, save(cloned))
 
     @classmethod
