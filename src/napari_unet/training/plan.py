@@ -49,7 +49,7 @@ class TrainingPlan:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for events and files."""
         plain = asdict(self)
-        plain["network"] = self.network.model_dump()
+        plain["network"] = self.network.model_dump(mode="json")
         plain["minutes"] = self.minutes if math.isfinite(self.minutes) else None
         return plain
 
