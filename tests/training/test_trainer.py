@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_unet import workflows
+from napari_unet.api import exhaust
+from napari_unet.config import training_config
+from napari_unet.data.annotation import Annotation
+from napari_unet.data.source import ImageSource
+from napari_unet.errors import ConfigError, DataError
+from napari_unet.models.model import Model
+from napari_unet.training.events import Finished, Saved, Started, StepDone, Validated
+from napari_unet.training.trainer import Trainer
+
+
+def blobs(ndim: int = 2, size: int = 64, seed: int = 0) -> Annotation:
+    rng = np.random.default_rng(seed)
+    grid = np.indices((size,) * 2 if ndim == 2 else (size // 4, size, size))
+    labels = np.zeros(grid.shape[1:], np.int32)
+    for number in range(1, 13):
+        centre = [rng.integers(4, n - 4) for n in labels.shape]
+        square = sum((g - c) ** 2 for g, c in zip(grid, centre, strict=True))
+        labels[(square < 36) & (labels == 0)] = number
+    image = (labels > 0) * 800 + rng.normal(300, 60, labels.shape)
+    source = ImageSource((image.astype(np.uint16),), "ZYX"[3 - ndim :])
+    return Annotation(labels, source)
+
+
+SMALL = {
+    "annotation": "complete",
+    "device": "cpu",
+    "base_channels": 4,
+    "batch_size": 2,
+    "levels": 2,
+}
+
+
+def run(config: dict, **options: object) -> tuple[Model, list]:
+    events: list = []
+    generator = workflows.train(
+        [blobs()], training_config(**{**SMALL, **config}), **options
+    )
+    return exhaust(generator, events.append), events
+
+
+def weights(model: Model) -> dict[str, torch.Tensor]:
+    return dict(model.network.state_dict())
+
+
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+def test_stop_and_resume_is_bit_equal_to_no_stop(
+    tmp_path: Path, precision: str
+) -> None:
+    config = {"task": "objects", "max_steps": 12, "seed": 5, "precision": precision}
+    straight, _ = run(config)
+
+    checkpoint = tmp_path / "run.checkpoint.zip"
+    calls = iter([False] * 4 + [True] * 99)
+    _, events = run(config, checkpoint=checkpoint, stop=lambda: next(calls))
+    assert isinstance(events[-1], Finished)
+    assert events[-1].reason == "stopped"
+    assert events[-1].step == 5
+    resumed, events = run(config, resume=checkpoint)
+    assert [e.step for e in events if isinstance(e, StepDone)][0] == 6
+    for name, tensor in weights(straight).items():
+        assert torch.equal(tensor, weights(resumed)[name]), name
+    assert straight.info.decoder == resumed.info.decoder
+    assert straight.info.training.score == resumed.info.training.score
+
+
+def test_seeds_repeat_and_differ() -> None:
+    one, _ = run({"max_steps": 3, "seed": 1})
+    two, _ = run({"max_steps": 3, "seed": 1})
+    three, _ = run({"max_steps": 3, "seed": 2})
+    name = next(iter(weights(one)))
+    assert torch.equal(weights(one)[name], weights(two)[name])
+    assert not torch.equal(weights(one)[name], weights(three)[name])
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "run.zip"
+    run({"max_steps": 1}, checkpoint=checkpoint)
+    with pytest.raises(ConfigError, match="other settings"):
+        run({"max_steps": 1, "base_channels": 5}, resume=checkpoint)
+    (tmp_path / "junk.zip").write_bytes(b"junk")
+    with pytest.raises(DataError, match="cannot be read"):
+        run({"max_steps": 1}, resume=tmp_path / "junk.zip")
+    with pytest.raises(DataError, match="no checkpoint"):
+        run({"max_steps": 1}, resume=tmp_path / "missing.zip")
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_broken_loss_ends_the_run_and_keeps_the_last_good_weights(
+    monkeypatch: pytest.MonkeyPatch, bad: float
+) -> None:
+    good_step = Trainer._step
+
+    def step(self: Trainer) -> float:
+        if self.progress.step < 4:
+            return good_step(self)
+        with torch.no_grad():
+            for p in self.network.parameters():
+                p.fill_(bad)
+        return bad
+
+    monkeypatch.setattr(Trainer, "_step", step)
+    model, events = run({"max_steps": 50})
+    assert events[-1].step == 4
+    assert "not a number" in events[-1].reason
+    assert all(torch.isfinite(t).all() for t in weights(model).values())
+
+
+def test_events_tell_the_whole_story(tmp_path: Path) -> None:
+    autosave = tmp_path / "best.unet.zip"
+    model, events = run({"max_steps": 20, "patience": 100}, autosave=autosave)
+    assert isinstance(events[0], Started)
+    assert events[0].notes == []
+    assert "CPU" in events[0].device
+    steps = [e for e in events if isinstance(e, StepDone)]
+    assert [e.step for e in steps] == list(range(1, 21))
+    assert steps[-1].progress == 1.0
+    scores = [e for e in events if isinstance(e, Validated)]
+    assert scores[-1].step == 20
+    assert max(s.score for s in scores) == model.info.training.score
+    assert isinstance(events[-1], Finished)
+    assert model.info.training.steps == 20
+
+
+def test_the_best_weights_reach_the_disk_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workflows, "SECONDS_BETWEEN_SAVES", 0.0)
+    path, checkpoint = tmp_path / "a.unet.zip", tmp_path / "a.checkpoint.zip"
+    generator = workflows.train(
+        [blobs()],
+        training_config(**SMALL, max_steps=50),
+        autosave=path,
+        checkpoint=checkpoint,
+    )
+    saved = [e for e, _ in zip(generator, range(20), strict=False)]
+    generator.close()
+    assert {e.path for e in saved if isinstance(e, Saved)} == {
+        str(path),
+        str(checkpoint),
+    }
+    Model.load(path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [checkpoint.name, path.name]
+
+
+def test_patience_ends_a_run_that_does_not_improve(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "napari_unet.training.validation.Validation.score", lambda *a: 0.5
+    )
+    _, events = run({"max_steps": 100, "patience": 2})
+    assert events[-1].reason == "the score no longer improves"
+    assert events[-1].step == 15
+
+
+def test_time_ends_a_run() -> None:
+    _, events = run({"minutes": 0.01})
+    assert events[-1].reason == "time is up"
