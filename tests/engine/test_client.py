@@ -282,7 +282,7 @@ def test_a_slow_task_that_beats_is_not_killed(bench: Any) -> None:
     engine = bench.make(heartbeat_seconds=2.5)
     job = bench.busy("deaf")
     job.stop()
-    stopped, process = job._stop_time, engine._own.process
+    stopped, process = job.stop_time, engine._own.process
     bench.until(lambda: process.last_heartbeat - stopped > 4)
     assert job.state == "running"
 
@@ -383,3 +383,23 @@ def test_close_with_a_busy_job(bench: Any) -> None:
     assert out.sum() == 0  # still mapped for whoever holds it
     job.stop()
     job.release()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals")
+def test_a_job_submitted_before_the_crash_is_noticed_runs(bench: Any) -> None:
+    old = bench.busy("deaf")
+    process = bench.engine._own.process
+    os.kill(process.pid, signal.SIGKILL)
+    bench.wait(lambda: not process.alive)
+    new = bench.run("echo")  # nobody polled in between
+    assert new.state == "done"
+    assert old.state == "crashed"
+    assert bench.engine.state == "ready"
+
+
+def test_a_job_submitted_right_after_the_second_stop_runs(bench: Any) -> None:
+    old = bench.busy("deaf")
+    old.stop()
+    old.stop()
+    assert bench.run("echo").state == "done"
+    assert old.state == "stopped"

@@ -40,6 +40,7 @@ pid = engine.pid
 {body}
 """
 
+
 @pytest.fixture
 def viewer(bench: Any) -> Any:
     started: list[subprocess.Popen[str]] = []

@@ -20,9 +20,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from numpy.typing import NDArray
-
 from napari_unet.engine.arrays import Cancelled, JobArrays, copy_limit
+from napari_unet.engine.job import Job, JobState, OnEvent
 from napari_unet.engine.process import EngineProcess, describe_exit
 from napari_unet.engine.protocol import Message, encode_message, summary
 from napari_unet.engine.shared import temporary_folder
@@ -31,82 +30,12 @@ from napari_unet.errors import EngineError, UserError
 logger = logging.getLogger(__name__)
 
 EngineState = Literal["stopped", "starting", "ready", "crashed"]
-JobState = Literal["waiting", "running", "done", "failed", "stopped", "crashed"]
-OnEvent = Callable[[dict[str, Any]], None]
 
-COPY_AT_ONCE_BYTES = 64 << 20
+COPY_AT_ONCE_BYTES = 16 << 20
 """Jobs that share more than this many bytes copy on a thread of their own."""
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _BUTTONS = {"train": "press Train", "predict": "press Predict"}
-
-
-class Job:
-    """One task on its way through the engine; made by :meth:`Engine.submit`."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        number: int,
-        task: str,
-        arrays: JobArrays,
-        on_event: OnEvent,
-    ) -> None:
-        self.id = number
-        self.task = task
-        self.state: JobState = "waiting"
-        self.result: dict[str, Any] | None = None
-        self.error: str | None = None
-        """One sentence, once the state is ``failed`` or ``crashed``."""
-        self._engine = engine
-        self._arrays = arrays
-        self._on_event = on_event
-        self._process: EngineProcess | None = None
-        self._unsent: list[Message] = []
-        self._stop_time: float | None = None
-        self._release_at_end = False
-
-    @property
-    def ended(self) -> bool:
-        return self.state not in ("waiting", "running")
-
-    @property
-    def outputs(self) -> dict[str, NDArray[Any]]:
-        """Arrays that the task writes into; complete from ``running`` on.
-
-        They are empty after :meth:`release`; arrays taken before stay valid.
-        """
-        return self._arrays.outputs
-
-    def stop(self) -> None:
-        """Ask the task to end; called again, end the engine process at once."""
-        if self.ended:
-            return
-        if self._stop_time is not None:
-            self._engine._stop_now(self)
-            return
-        self._stop_time = time.monotonic()
-        if self._process is not None:
-            self._process.send({"type": "stop", "job": self.id})
-
-    def send(self, message: Mapping[str, Any]) -> None:
-        """Hand a message to the task, which finds it in ``context.messages()``."""
-        if self.ended:
-            return
-        envelope = {"type": "message", "job": self.id, "message": dict(message)}
-        if self._process is not None:
-            self._process.send(envelope)
-        else:
-            self._unsent.append(envelope)
-
-    def release(self) -> None:
-        """Free the shared memory; a job that has not ended is stopped first."""
-        if self.ended:
-            self._arrays.free()
-        else:
-            self._release_at_end = True
-            if self._stop_time is None:
-                self.stop()
 
 
 class _Belongings:
@@ -184,17 +113,20 @@ class Engine:
         return self._own.process.pid if self._own.process else None
 
     def start(self) -> None:
-        """Start the process if there is none; returns at once.
+        """Start the process if there is none; returns at once and never raises.
 
-        The process loads torch in the background, so that the first task is quick.
-
-        Raises
-        ------
-        EngineError
-            If the process cannot be started.
+        The process loads torch in the background, so that the first task is quick. If
+        it cannot be started, the state is ``crashed`` and the next job says why.
         """
-        if self._own.process is not None:
-            return
+        try:
+            self._living_process()
+        except EngineError:
+            logger.warning("The engine could not be started", exc_info=True)
+
+    def _living_process(self) -> EngineProcess:
+        process = self._own.process
+        if process is not None and process.alive:
+            return process
         happened, engine = self._happened, weakref.ref(self)
 
         def on_message(process: EngineProcess, message: Message) -> None:
@@ -209,7 +141,7 @@ class Engine:
             "tasks_module": self._tasks_module,
             "folder": str(self._own.folder),
         }
-        self._state, self.device = "crashed", None
+        self._own.process, self._state, self.device = None, "crashed", None
         process = EngineProcess(
             hello,
             threads=self._threads,
@@ -219,6 +151,7 @@ class Engine:
         )
         self._own.process, self._state = process, "starting"
         self.log_path = process.log_path
+        return process
 
     def submit(
         self,
@@ -255,26 +188,21 @@ class Engine:
             image_name=name if isinstance(name, str) else "",
         )
         self._own.arrays.add(arrays)
-        job = Job(self, next(self._numbers), task, arrays, on_event)
+        job = Job(next(self._numbers), task, arrays, on_event, self._stop_now)
         self._jobs[job.id] = job
-        try:
-            self.start()
-        except EngineError as error:
-            self._happened.put(partial(self._end, job, "failed", error=str(error)))
-            return job
-        share = partial(self._share, job, dict(params))
+        self.start()
         if arrays.bytes_to_make() <= COPY_AT_ONCE_BYTES:
-            step = share()
-            if step.func == self._run:
-                step()
-            else:  # not before the caller has the job
-                self._happened.put(step)
-        else:
-            threading.Thread(
-                target=lambda: self._happened.put(share()),
-                name="unet-copy",
-                daemon=True,
-            ).start()
+            line = self._share(job, params)
+            if line is not None:
+                self._send(job, line)
+            return job
+
+        def share() -> None:
+            line = self._share(job, params)
+            if line is not None:
+                self._happened.put(partial(self._send, job, line))
+
+        threading.Thread(target=share, name="unet-copy", daemon=True).start()
         return job
 
     def poll(self) -> None:
@@ -308,80 +236,86 @@ class Engine:
         while not self._happened.empty():
             self._happened.get_nowait()
 
-    def _share(self, job: Job, params: dict[str, Any]) -> partial[None]:
-        """Copy the arrays of a job; what to do about it on the caller's thread."""
+    def _share(self, job: Job, params: Mapping[str, Any]) -> bytes | None:
+        """Copy the arrays of a job; the message that runs it, if all went well.
+
+        Called on any thread, so that what went wrong goes on the queue.
+        """
+        message = {"type": "run", "job": job.id, "task": job.task}
         try:
-            shared = job._arrays.share(lambda: job._stop_time is not None)
-            message = {"type": "run", "job": job.id, "task": job.task, "params": params}
-            line = encode_message({**message, **shared})
+            shared = job.arrays.share(lambda: job.stop_time is not None)
+            return encode_message({**message, "params": dict(params), **shared})
         except Cancelled:
-            return partial(self._end, job, "stopped")
+            self._end_later(job, "stopped")
         except UserError as error:
-            return partial(self._end, job, "failed", error=str(error))
+            self._end_later(job, "failed", error=str(error))
         except Exception as error:
             logger.exception("The arrays of %s could not be shared", job.task)
             sentence = (
                 f"Something went wrong on the way to the engine ({summary(error)}): "
                 "please report it."
             )
-            return partial(self._end, job, "failed", error=sentence)
-        return partial(self._run, job, line)
+            self._end_later(job, "failed", error=sentence)
+        return None
 
-    def _run(self, job: Job, line: bytes) -> None:
-        process = self._own.process
-        if job.ended or process is None:
-            job._arrays.free()
-            return
-        if job._stop_time is not None:
-            self._end(job, "stopped")
-            return
-        process.server.add(job.id, job._arrays)
-        process.send_line(line)
-        for envelope in job._unsent:
-            process.send(envelope)
-        job._unsent, job._process = [], process
+    def _send(self, job: Job, line: bytes) -> None:
+        if job.ended:
+            job.arrays.free()
+        elif job.stop_time is not None:
+            self._end_later(job, "stopped")
+        else:
+            try:
+                process = self._living_process()
+            except EngineError as error:
+                self._end_later(job, "failed", error=str(error))
+                return
+            process.server.add(job.id, job.arrays)
+            process.send_line(line)
+            job.sent(process)
+
+    def _end_later(self, job: Job, state: JobState, **extra: Any) -> None:
+        self._happened.put(partial(self._end, job, state, **extra))
+
+    def _end(self, job: Job, state: JobState, **extra: Any) -> None:
+        self._jobs.pop(job.id, None)
+        job.end(state, **extra)
 
     def _stop_now(self, job: Job) -> None:
-        process = job._process
-        if process is None:
-            self._happened.put(partial(self._end, job, "stopped"))
+        if job.process is None:
+            self._end_later(job, "stopped")
         else:
-            process.kill()
+            job.process.kill()
 
     def _watch(self) -> None:
         process = self._own.process
         if process is None or process.ending:
             return
         for job in self._jobs.values():
-            if job._stop_time is None or job._process is not process:
+            if job.stop_time is None or job.process is not process:
                 continue
-            silent_since = max(job._stop_time, process.last_heartbeat)
+            silent_since = max(job.stop_time, process.last_heartbeat)
             if time.monotonic() - silent_since > self._heartbeat_seconds:
                 process.kill()
                 return
 
     def _on_message(self, process: EngineProcess, message: Message) -> None:
-        if process is not self._own.process:
-            return
         kind = message["type"]
         if kind == "ready":
-            self._state, self.device = "ready", message["device"]
+            if process is self._own.process:
+                self._state, self.device = "ready", message["device"]
             return
         job = self._jobs.get(message["job"])
-        if job is None:
+        if job is None or job.process is not process:
             return
         if kind == "running":
-            self._change(job, "running")
+            job.change("running")
         elif kind == "event":
-            job._on_event(message["event"])
+            job.on_event(message["event"])
         elif kind == "stopping":
-            job._on_event({"event": "Stopping"})
+            job.on_event({"event": "Stopping"})
         elif kind == "done":
-            job.result = message["result"]
-            extra: Message = {"result": job.result}
-            if message["stopped"]:
-                extra["stopped"] = True
-            self._end(job, "done", **extra)
+            extra = {"stopped": True} if message["stopped"] else {}
+            self._end(job, "done", result=message["result"], **extra)
         elif kind == "stopped":
             self._end(job, "stopped")
         elif kind == "failed":
@@ -393,12 +327,13 @@ class Engine:
         return f"Something went wrong inside the engine ({what}){where}."
 
     def _on_end(self, process: EngineProcess, code: int) -> None:
-        if process is not self._own.process:
-            return
-        self._own.process = None
-        self._state = "stopped" if process.ending else "crashed"
-        self.device = None
+        if process is self._own.process:
+            self._own.process = None
+            self._state = "stopped" if process.ending else "crashed"
+            self.device = None
         for job in list(self._jobs.values()):
+            if job.process is not process:
+                continue
             if process.ending:
                 self._end(job, "stopped")
             else:
@@ -417,23 +352,6 @@ class Engine:
             f"The engine process ended unexpectedly ({describe_exit(code)}); your "
             f"layers are untouched: {again}."
         )
-
-    def _change(self, job: Job, state: JobState, **extra: Any) -> None:
-        job.state = state
-        job._on_event({"event": "StateChanged", "state": state, **extra})
-
-    def _end(self, job: Job, state: JobState, **extra: Any) -> None:
-        if job.ended:
-            return
-        self._jobs.pop(job.id, None)
-        if job._process is not None:
-            job._process.server.discard(job.id)
-        job.error = extra.get("error")
-        if job._release_at_end:
-            job._arrays.free()
-        else:
-            job._arrays.free_inputs()
-        self._change(job, state, **extra)
 
 
 def default_threads() -> int:

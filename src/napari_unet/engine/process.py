@@ -95,6 +95,11 @@ class EngineProcess:
     def pid(self) -> int:
         return self._popen.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether it runs and is meant to go on."""
+        return not self.ending and not self._ended.is_set()
+
     def send(self, message: Message) -> None:
         """Queue a message; it is lost if the process has ended.
 

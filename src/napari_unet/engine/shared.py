@@ -226,7 +226,7 @@ def attach(spec: dict[str, Any]) -> Block:
 def _attach_segment(name: str) -> SharedMemory:
     if sys.version_info >= (3, 13):
         return SharedMemory(name=name, track=False)
-    else:  # noqa: RET505 (type checkers know both branches this way)
+    else:
         # Before 3.13 an attaching process believes that the segment is its own, and
         # its resource tracker would remove it under the viewer's feet.
         with _attach_lock:
