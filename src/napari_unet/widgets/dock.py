@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
@@ -44,9 +45,21 @@ class DockWidget(QWidget):
         scroll.setWidget(content)
         self.host.changed.connect(self.show_device)
         self.viewer.events.theme.connect(self.apply_theme)
-        # A slot of its own object is dropped before `destroyed` is sent; a plain
-        # function is not.
-        self.destroyed.connect(lambda *_: self.close_parts())
+        self._docked = False
+        self._closed = False
+        # A slot of the object itself would be dropped before `destroyed` is sent, and
+        # a strong reference would keep a closed widget for ever.
+        me = weakref.ref(self)
+        self.destroyed.connect(lambda *_: _close(me()))
+
+    def event(self, event: QEvent | None) -> bool:
+        # Closing a dock takes the widget out of it and sends no close event.
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._docked = True
+            elif self._docked:
+                _close(self)
+        return bool(super().event(event))
 
     def add_form(self) -> QFormLayout:
         """Add an empty form to the column."""
@@ -78,10 +91,16 @@ class DockWidget(QWidget):
         return colors
 
     def close_parts(self) -> None:
-        """Let go of viewer and engine; the Qt objects are gone already."""
+        """Let go of viewer and engine; the Qt objects may be gone already."""
         self.host.changed.disconnect(self.show_device)
         self.viewer.events.theme.disconnect(self.apply_theme)
         self.layer_news.close()
+
+
+def _close(widget: DockWidget | None) -> None:
+    if widget is not None and not widget._closed:
+        widget._closed = True
+        widget.close_parts()
 
 
 class _Column(QScrollArea):

@@ -113,20 +113,22 @@ class LossPlot(QWidget):
             y = area.bottom() - value * area.height()
             box = QRectF(area.right() + 5, y - 8, _RIGHT - 5, 16)
             painter.drawText(box, left, f"{value:g}")
-        points = [
-            QPointF(
+        points = {
+            number: QPointF(
                 area.left() + step / last * area.width(),
                 area.bottom() - min(max(score, 0.0), 1.0) * area.height(),
             )
-            for step, score in zip(curve.score_steps, curve.scores, strict=True)
+            for number, (step, score) in enumerate(
+                zip(curve.score_steps, curve.scores, strict=True)
+            )
             if math.isfinite(score)
-        ]
+        }
         painter.setPen(QPen(color, 1.5))
-        painter.drawPolyline(QPolygonF(points))
+        painter.drawPolyline(QPolygonF(list(points.values())))
         painter.setBrush(color)
-        for point in points:
+        for point in points.values():
             painter.drawEllipse(point, 2.0, 2.0)
-        if curve.best is not None and curve.best < len(points):
+        if curve.best in points:
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawEllipse(points[curve.best], 5.0, 5.0)
 

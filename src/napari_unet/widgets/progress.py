@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_unet.widgets.runs import EngineRun
+from napari_unet.widgets.runs import EngineRun, RunState
 from napari_unet.widgets.style import Colors, Message, Tone
 
 REFRESH_MS = 100
@@ -24,6 +24,7 @@ class RunPanel(QWidget):
         self._run = run
         self._verb = verb
         self._problem = ""
+        self._shown: RunState = "idle"
         self.button = QPushButton(verb)
         self.button.setMinimumHeight(30)
         self.problem = Message("problem")
@@ -60,12 +61,15 @@ class RunPanel(QWidget):
         self._run.ended.disconnect(self.refresh)
 
     def _on_changed(self) -> None:
-        if not self._timer.isActive():
+        if self._run.state != self._shown:
+            self.refresh()
+        elif not self._timer.isActive():
             self._timer.start()
 
     def refresh(self) -> None:
         """Show what the run says now."""
         run = self._run
+        self._shown = run.state
         if run.active:
             text = "Stop" if run.state == "running" else "Stop at once"
             hint = (

@@ -15,7 +15,8 @@ from psygnal import Signal
 from napari_unet.errors import UserError
 
 if TYPE_CHECKING:
-    from napari_unet.engine.client import Engine, Job
+    from napari_unet.engine.client import Engine
+    from napari_unet.engine.job import Job
 
 RunState = Literal[
     "idle", "running", "stopping", "done", "stopped", "failed", "crashed"
@@ -103,10 +104,10 @@ class EngineRun:
             )
             self._end("stopped" if event.get("stopped") else "done", message)
         elif state == "stopped":
-            self._end("stopped", "Stopped.")
+            self._end("stopped", self._on_lost("Stopped."))
         elif state in ("failed", "crashed"):
             sentence = event.get("error") or "The engine ended without saying why."
-            self._end(state, str(sentence))
+            self._end(state, self._on_lost(str(sentence)))
 
     def _end(self, state: RunState, message: str) -> None:
         self.state = state
@@ -122,6 +123,10 @@ class EngineRun:
     def _notice(self, text: str) -> None:
         if text not in self.notices:
             self.notices.append(text)
+
+    def _on_lost(self, sentence: str) -> str:
+        """Save what can be saved of a task without a result; return a sentence."""
+        return sentence
 
     def _on_task_event(self, event: dict[str, Any]) -> None:
         """Take in what the task tells while it runs."""

@@ -260,6 +260,7 @@ class TrainWidget(DockWidget):
 
     def close_parts(self) -> None:
         super().close_parts()
+        self.run.changed.disconnect(self._on_run)
         self.panel.close_run()
         self.annotation.close()
         self.run.stop()

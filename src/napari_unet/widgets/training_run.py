@@ -111,6 +111,13 @@ class TrainingRun(EngineRun):
         begin = f"The model {model_name(self.model_path)!r} is saved"
         return f"{begin}{self._last}." if self._last else f"{begin}."
 
+    def _on_lost(self, sentence: str) -> str:
+        if self._saved is None:
+            return sentence
+        self.model_path = Path(self._saved)
+        self._session.model_saved.emit(self.model_path)
+        return f"{sentence} The best model so far is {model_name(self.model_path)!r}."
+
 
 def _why(event: dict[str, Any]) -> str:
     reason = str(event["reason"]).rstrip(".")
