@@ -6,6 +6,7 @@ once.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 is success, 1 a problem that the last line on stderr explains, 2 a command that
     was not understood, 130 an interruption.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # File names may hold what a console of another country cannot show.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     options = make_parser().parse_args(arguments)
     command = import_module(f"napari_unet.cli.{options.module}")
     try:

@@ -100,11 +100,10 @@ class TrainingProgress:
         elif isinstance(event, Notice):
             self._progress.say(event.text)
         elif isinstance(event, Finished):
-            took = _clock(event.seconds) or "0:00"
-            self._progress.say(
-                f"{event.reason[:1].upper()}{event.reason[1:]}, after {event.step:,} "
-                f"steps in {took} minutes."
-            )
+            steps = "1 step" if event.step == 1 else f"{event.step:,} steps"
+            reason = f"{event.reason[:1].upper()}{event.reason[1:]}"
+            took = _clock(event.seconds)
+            self._progress.say(f"{reason}, after {steps} in {took} minutes.")
 
 
 def _clock(seconds: float) -> str:
