@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_unet.config import AnnotationRule, Task
 from napari_unet.data.classes import (
@@ -30,6 +31,9 @@ _RULE = "annotation"
 _NAMES = "class_names"
 N_COLORS = 200
 """Values with a colour of their own; larger ones share one."""
+
+PIECE = 2**20
+"""Pixels that are counted at a time."""
 
 MAX_BRUSH_SHARE = 8
 """The first brush is at most this part of the image's shorter side."""
@@ -152,22 +156,30 @@ def _hex(layer: Labels, value: int, default: str) -> str:
 def annotated_values(labels: ArrayLike, unannotated: int | None = 0) -> dict[int, int]:
     """Number of pixels of each value, but for `unannotated`.
 
-    Plane by plane, since the whole of a big volume need not fit in memory twice.
+    Piece by piece, since a big volume need not fit in memory twice.
     """
     counts: dict[int, int] = {}
+    rows = max(1, PIECE // max(1, labels.shape[-1]))
     for index in np.ndindex(*labels.shape[:-2]):
-        part = np.asarray(labels[index])
-        if part.dtype.kind == "b":
-            part = part.astype(np.uint8)
-        small = part.size and part.min() >= 0 and part.max() < 2**16
-        if small:
-            numbers = np.bincount(part.ravel())
-            values = np.flatnonzero(numbers)
-            numbers = numbers[values]
-        else:
-            values, numbers = np.unique(part, return_counts=True)
-        for value, number in zip(values.tolist(), numbers.tolist(), strict=True):
-            counts[value] = counts.get(value, 0) + number
+        for start in range(0, labels.shape[-2], rows):
+            piece = np.asarray(labels[(*index, slice(start, start + rows))])
+            for value, number in _count(piece):
+                counts[value] = counts.get(value, 0) + number
     if unannotated is not None:
         counts.pop(unannotated, None)
     return dict(sorted(counts.items()))
+
+
+def _count(piece: NDArray[Any]) -> list[tuple[int, int]]:
+    painted = piece[piece != 0].astype(np.int64, copy=False)  # few in a sparse one
+    found = []
+    if painted.size and 0 < painted.min() and painted.max() < PIECE:
+        numbers = np.bincount(painted)
+        values = np.flatnonzero(numbers)
+        found = list(zip(values.tolist(), numbers[values].tolist(), strict=True))
+    elif painted.size:
+        values, numbers = np.unique(painted, return_counts=True)
+        found = list(zip(values.tolist(), numbers.tolist(), strict=True))
+    if painted.size < piece.size:
+        found.append((0, piece.size - painted.size))
+    return found

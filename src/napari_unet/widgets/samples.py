@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_unet.widgets.annotation_layer import (
-    METADATA_KEY,
-    annotation_colors,
-)
+import numpy as np
+
+from napari_unet.widgets.annotation_layer import METADATA_KEY, annotation_colors
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -17,17 +16,23 @@ def nuclei_2d() -> list[LayerData]:
     from napari_unet.sample_data import nuclei_2d as make
 
     sample = make(seed=0)
-    colors = annotation_colors()
+    place = {
+        "scale": sample.voxel_size,
+        "units": (sample.unit,) * len(sample.voxel_size),
+    }
+    low, high = np.percentile(sample.image, (0.5, 99.8))
+    shown = {"contrast_limits": (float(low), float(high)), "gamma": 0.7}
+    painted = {
+        "colormap": annotation_colors(),
+        "opacity": 0.6,
+        "metadata": {METADATA_KEY: {"annotation": "sparse"}},
+    }
+    name = sample.name
     return [
-        (sample.image, {"name": "nuclei", "colormap": "gray"}, "image"),
+        (sample.image, {"name": name, **shown, **place}, "image"),
         (
             sample.annotation,
-            {
-                "name": "nuclei annotation",
-                "colormap": colors,
-                "opacity": 0.6,
-                "metadata": {METADATA_KEY: {"annotation": "sparse"}},
-            },
+            {"name": f"{name} annotation", **painted, **place},
             "labels",
         ),
     ]

@@ -126,17 +126,11 @@ class TrainWidget(DockWidget):
         UserError
             If something is missing or does not fit; the sentence says what.
         """
-        from napari_unet.data.checks import training_problems
-
-        image = self.image.snapshot()
-        annotation, config = self._annotation(image)
-        problems = training_problems([annotation], config)
-        if problems:
-            raise AnnotationError(problems[0])
-        layer = self.annotation.layer.value
+        image, annotation, config = self._choices()
         classes = None
         if config.task == "classes":
             values = annotated_values(annotation.labels, annotation.unannotated_value)
+            layer = self.annotation.layer.value
             classes = classes_of(layer, list(values), annotation.background_value)
         return TrainingRequest(
             image=image,
@@ -145,6 +139,17 @@ class TrainWidget(DockWidget):
             classes=classes,
             name=self.name.value.strip() or self._default_name(image),
         )
+
+    def _choices(self) -> tuple[ImageSnapshot, Annotation, TrainingConfig]:
+        """What was chosen, if something can be learnt from it; quick."""
+        from napari_unet.data.checks import training_problems
+
+        image = self.image.snapshot()
+        annotation, config = self._annotation(image)
+        problems = training_problems([annotation], config)
+        if problems:
+            raise AnnotationError(problems[0])
+        return image, annotation, config
 
     def _annotation(self, image: ImageSnapshot) -> tuple[Annotation, TrainingConfig]:
         layer = self.annotation.layer.value
@@ -176,12 +181,12 @@ class TrainWidget(DockWidget):
         self._check_timer.stop()
         self.annotation.summary.say(self._summary())
         try:
-            request = self.request()
+            image, _, _ = self._choices()
         except UserError as error:
             self.panel.set_problem(str(error))
         else:
             self.panel.set_problem("")
-            self.name.native.setPlaceholderText(self._default_name(request.image))
+            self.name.native.setPlaceholderText(self._default_name(image))
 
     def _summary(self) -> str:
         from napari_unet.data.checks import annotation_summary
