@@ -24,7 +24,7 @@ $(READY): pyproject.toml constraints.txt scripts/make_environment.sh
 	@touch $@
 
 demo: $(READY) ## Open napari on a sample, train a U-Net, show the segmentation
-	@$(PY) -m napari_unet.demo
+	@$(PY) -m napari_unet demo
 
 test: lint types manifest docs pytest ## Everything that every change must pass
 

@@ -238,20 +238,22 @@ def _brush(radius_um: float, voxel_size: tuple[float, ...]) -> NDArray[np.bool_]
 def _background_strokes(
     rng: np.random.Generator, free: NDArray[np.bool_], voxel_size: tuple[float, ...]
 ) -> NDArray[np.bool_]:
-    """A few wavy strokes; what falls outside `free` is left out, as a person would."""
+    """Wavy strokes; what falls outside `free` is left out, as a person would."""
     centreline = np.zeros(free.shape, bool)
     height, width = free.shape[-2:]
-    planes = free.shape[0] if free.ndim == 3 else 1
-    for _ in range(3 * max(1, planes // 6)):
-        steps = max(height, width) // 3
-        turns = np.cumsum(rng.normal(0, 0.12, steps)) + rng.uniform(0, 2 * math.pi)
-        y = rng.uniform(0.2, 0.8) * height + np.cumsum(np.sin(turns))
-        x = rng.uniform(0.2, 0.8) * width + np.cumsum(np.cos(turns))
-        ok = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-        at: tuple[NDArray[np.int64], ...] = (y[ok].astype(int), x[ok].astype(int))
-        if free.ndim == 3:
-            at = (np.full(ok.sum(), rng.integers(planes)), *at)
-        centreline[at] = True
+    planes = range(free.shape[0]) if free.ndim == 3 else range(1)
+    for plane in planes[len(planes) // 6 :: 6]:
+        # One stroke in each corner of the image and one in the middle: empty parts
+        # differ in haze and illumination.
+        for start in ((0.2, 0.2), (0.2, 0.8), (0.5, 0.5), (0.8, 0.2), (0.8, 0.8)):
+            steps = max(height, width) // 4
+            turns = np.cumsum(rng.normal(0, 0.1, steps)) + rng.uniform(0, 2 * math.pi)
+            begin = np.array(start) + rng.uniform(-0.1, 0.1, 2)
+            y = begin[0] * height + np.cumsum(np.sin(turns))
+            x = begin[1] * width + np.cumsum(np.cos(turns))
+            ok = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+            at = (y[ok].astype(int), x[ok].astype(int))
+            centreline[(np.full(ok.sum(), plane), *at)[-free.ndim :]] = True
     strokes = ndimage.binary_dilation(centreline, _brush(1.2, voxel_size))
     return np.asarray(strokes & free)
 
