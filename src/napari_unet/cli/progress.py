@@ -38,11 +38,11 @@ class Progress:
         if sys.stderr.isatty():
             from tqdm import tqdm
 
+            plain = title.replace("{", "{{").replace("}", "}}")
             self._bar = tqdm(
                 total=1.0,
-                desc=title,
                 leave=False,
-                bar_format="{desc} {percentage:3.0f}%|{bar}| {postfix}",
+                bar_format=f"{plain} {{percentage:3.0f}}%|{{bar}}| {{desc}}",
             )
 
     def __enter__(self) -> Progress:
@@ -60,7 +60,7 @@ class Progress:
     def show(self, share: float, words: str) -> None:
         """Move to `share`, 0 to 1, and say `words` about it."""
         if self._bar is not None:
-            self._bar.set_postfix_str(words, refresh=False)
+            self._bar.set_description_str(words, refresh=False)
             self._bar.update(max(0.0, share - self._bar.n))
             return
         now = time.monotonic()
