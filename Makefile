@@ -10,6 +10,7 @@ DISPLAYED := scripts/with_display.sh
 export OMP_NUM_THREADS ?= 2
 # No settings of the machine's owner in tests, and none of ours left behind.
 export MPLBACKEND = Agg
+export NO_MKDOCS_2_WARNING = 1
 
 .PHONY: help demo test test-all test-lower-bounds lint format types manifest \
 	pytest docs docs-serve screenshots wheel pins clean
@@ -54,7 +55,7 @@ test-lower-bounds: ## The tests with the oldest versions that pyproject.toml all
 	@scripts/lower_bounds.sh $(ARGS)
 
 docs: $(READY) ## Build the documentation into site/
-	$(PY) -m mkdocs build --strict --quiet
+	$(PY) -m mkdocs build --strict
 
 docs-serve: $(READY) ## Show the documentation while writing it
 	$(PY) -m mkdocs serve

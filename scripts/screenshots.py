@@ -1,0 +1,30 @@
+"""Make the pictures of the documentation by running the demo: `make screenshots`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from napari_unet import demo
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+COLORS = 128
+"""Enough for a dark window and some nuclei, and a fifth of the size."""
+
+
+def main() -> None:
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        demo.run(Path(folder), show=False, minutes=1.0)
+        for picture in sorted(Path(folder).glob("*.png")):
+            name = picture.name.partition("-")[2]
+            small = Image.open(picture).convert("RGB").quantize(COLORS)
+            small.save(IMAGES / name, optimize=True)
+            sys.stdout.write(f"{IMAGES / name}\n")
+
+
+if __name__ == "__main__":
+    main()
