@@ -75,19 +75,20 @@ def test_a_file_cut_short_is_refused(path, share):
         read_model_file(path)
 
 
-@pytest.mark.parametrize("position", range(0, 100, 7))
-def test_a_flipped_byte_is_never_read_as_a_good_model_without_notice(path, position):
-    data = bytearray(path.read_bytes())
-    at = len(data) * position // 100
-    data[at] ^= 0xFF
-    path.write_bytes(data)
-    try:
-        info, read = read_model_file(path)
-    except ModelFileError:
-        return
-    # Bytes that carry nothing (times, attributes of the zip) may differ.
-    assert info == INFO
-    assert all(torch.equal(read[k], v) for k, v in weights().items())
+def test_a_flipped_bit_is_never_read_as_a_good_model_without_notice(path):
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 9):
+        for bit in (1, 8, 128):
+            data = bytearray(whole)
+            data[at] ^= bit
+            path.write_bytes(data)
+            try:
+                info, read = read_model_file(path)
+            except ModelFileError:
+                continue
+            # Bits that carry nothing (times, attributes of the zip) may differ.
+            assert info == INFO
+            assert all(torch.equal(read[k], v) for k, v in weights().items())
 
 
 def test_foreign_files_are_told_from_damaged_ones(path, tmp_path):

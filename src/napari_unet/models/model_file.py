@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,17 @@ INFO_NAME = "model.json"
 WEIGHTS_NAME = "weights.safetensors"
 MAX_INFO_BYTES = 16 * 2**20
 MAX_WEIGHTS_BYTES = 4 * 2**30
+
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    # An entry that claims to be encrypted.
+    RuntimeError,
+)
+"""What :mod:`zipfile` raises for entries that are damaged."""
 
 
 def write_model_file(path: Path, info: ModelInfo, weights: dict[str, Tensor]) -> None:
@@ -102,7 +114,7 @@ def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         raise ModelFileError(f"There is no model file {path}: check the path.")
     try:
         archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         with path.open("rb") as file:
             zip_like = file.read(2) == b"PK"
         if zip_like:
@@ -129,7 +141,7 @@ def _read_entry(
         with archive.open(entry) as file:
             # One byte more than allowed: a header that lies about the size is caught.
             data = file.read(max_bytes + 1)
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
+    except UNREADABLE as error:
         raise _damaged(path, f"{name} cannot be read") from error
     if len(data) != entry.file_size:
         raise _damaged(path, f"{name} has the wrong size")
