@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Install a wheel or a source distribution in a fresh environment and use it:
+# smoke.sh FILE
+set -euo pipefail
+
+scripts=$(cd "$(dirname "$0")" && pwd)
+file=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" # away from the sources
+
+"$("$scripts/find_python.sh")" -m venv env
+pip=(env/bin/python -m pip install -qq --disable-pip-version-check)
+if [ "$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null; then
+  "${pip[@]}" --retries 1 torch --index-url https://download.pytorch.org/whl/cpu \
+    2>/dev/null || true
+fi
+"${pip[@]}" ${CONSTRAINTS:+-c "$CONSTRAINTS"} "$file"
+
+env/bin/napari-unet --version
+env/bin/napari-unet doctor
+env/bin/python - <<'PYTHON'
+import numpy as np
+import napari_unet
+from napari_unet.sample_data import nuclei_2d
+
+sample = nuclei_2d(shape=(128, 128))
+model = napari_unet.train(
+    sample.image, sample.annotation, annotation="sparse", task="objects", max_steps=2,
+    batch_size=2, base_channels=4,
+)
+model.save("smoke.unet.zip")
+assert napari_unet.predict("smoke.unet.zip", sample.image).dtype == np.int32
+PYTHON
+env/bin/napari-unet info smoke.unet.zip
+env/bin/python -m npe2 validate napari-unet-live
+echo "$(basename "$file") works."
