@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from napari.layers import Labels
 from skimage.draw import disk
@@ -224,3 +226,102 @@ def test_a_stack_with_a_2d_model(
         labels = train.viewer.layers[-1]
         assert labels.data.shape == shape
     np.testing.assert_allclose(labels.translate, (6, 0, 0))
+
+
+def painted_like(shape: tuple[int, ...]) -> np.ndarray:
+    labels = np.ones(shape, np.int32)
+    labels[..., 10:40, 10:40] = 2
+    return labels
+
+
+def noisy(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels_shape", "reading"),
+    [
+        ([noisy(8, 48, 48)], (8, 48, 48), "depth (Z): 3D network"),
+        ([noisy(3, 48, 48)], (3, 48, 48), "time (T): 2D network"),
+        ([noisy(2, 48, 48)], (48, 48), "channels (C): 2D network"),
+        ([noisy(48, 48, 3)], (48, 48), "2D network"),
+        ([noisy(48, 48), noisy(48, 48)], (48, 48), "2D network"),
+        ([noisy(2, 8, 48, 48)], (2, 8, 48, 48), "time (T), depth (Z): 3D network"),
+    ],
+)
+def test_every_kind_of_image(
+    train: TrainWidget,
+    predict: PredictWidget,
+    qtbot: Any,
+    images: list[np.ndarray],
+    labels_shape: tuple[int, ...],
+    reading: str,
+) -> None:
+    layers = [train.viewer.add_image(image) for image in images]
+    train.image.set_layers(layers)
+    (chosen,) = (r for r in train.image.reading.choices if r.text == reading)
+    train.image.reading.value = chosen
+    train.annotation.task.value = "classes"
+    train.new_annotation()
+    annotation = train.annotation.layer.value
+    assert annotation.data.shape == labels_shape
+    annotation.data = painted_like(labels_shape)
+    for name, value in {"max_steps": "2", "base_channels": "4", "levels": "2"}.items():
+        train.advanced.field(name).value = value
+    train.train()
+    qtbot.waitUntil(ended(train), timeout=MINUTES)
+    assert train.run.state == "done", train.run.message + train.panel.problem.text()
+    predict.image.set_layers(layers)
+    for region in ("whole", "view"):
+        predict.region.value = region
+        predict.predict()
+        qtbot.waitUntil(ended(predict), timeout=MINUTES)
+        assert predict.run.state == "done", predict.run.message
+        made = train.viewer.layers[-1]
+        assert made.data.ndim == len(labels_shape)
+        if region == "whole":
+            assert made.data.shape == labels_shape
+
+
+CLOSE_WHILE_TRAINING = """
+import sys
+import napari, numpy as np
+from qtpy.QtCore import QTimer
+viewer = napari.Viewer()
+viewer.add_image(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8))
+_, train = viewer.window.add_plugin_dock_widget("napari-unet-live", "Train U-Net")
+viewer.window.add_plugin_dock_widget("napari-unet-live", "Predict U-Net")
+train.annotation.task.value = "classes"
+train.new_annotation()
+labels = np.ones((64, 64), np.int32)
+labels[10:30, 10:30] = 2
+train.annotation.layer.value.data = labels
+
+def close_once_it_trains():
+    if len(train.run.curve.steps) > 2:
+        print(train.host.engine.pid, flush=True)
+        timer.stop()
+        viewer.close()
+
+timer = QTimer()
+timer.timeout.connect(close_once_it_trains)
+timer.start(50)
+train.train()
+napari.run()
+assert "torch" not in sys.modules
+print("ended", flush=True)
+"""
+
+
+def test_the_program_ends_while_training() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CLOSE_WHILE_TRAINING],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    pid, ended_line = done.stdout.split()
+    assert ended_line == "ended"
+    assert "Error" not in done.stderr
+    assert not psutil.pid_exists(int(pid))

@@ -112,7 +112,8 @@ def name_class(layer: Labels, value: int, name: str) -> None:
     names = {**class_names(layer), value: name}
     names = dict(sorted(names.items()))
     layer.metadata[METADATA_KEY] = {**_memory(layer), _NAMES: names}
-    layer.features = class_features(names)
+    if set(layer.features.columns) <= {"index", "class"}:  # nobody else's
+        layer.features = class_features(names)
 
 
 def _memory(layer: Labels) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QWidget
 
 from napari_unet.config import AnnotationRule, Task
 from napari_unet.widgets.annotation_layer import remember_rule, rule_of
+from napari_unet.widgets.paint_section import PaintSection
 from napari_unet.widgets.style import Colors, Message, narrow
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class AnnotationSection:
         )
         self.rule = ComboBox(choices=RULES, tooltip="What 0 means in this layer")
         self.meaning = Message("quiet")
+        self.paint = PaintSection()
         self.summary = Message("quiet")
         row = QWidget()
         layout = QHBoxLayout(row)
@@ -72,11 +74,13 @@ class AnnotationSection:
         form.addRow("Annotation", row)
         form.addRow("Rule", self.rule.native)
         form.addRow("", self.meaning)
+        form.addRow("", self.paint)
         form.addRow("", self.summary)
         self.task.changed.connect(self._on_task)
         self.layer.changed.connect(self._on_layer)
         self.rule.changed.connect(self._on_rule)
         self.new.changed.connect(self._on_new)
+        self.paint.renamed.connect(self.painted.emit)
         self.refresh()
 
     def set_colors(self, colors: Colors) -> None:
@@ -105,6 +109,7 @@ class AnnotationSection:
     def close(self) -> None:
         """Listen to the chosen layer no longer."""
         self._watch(None)
+        self.paint.close_layer()
 
     def chosen_rule(self) -> AnnotationRule | None:
         """The rule for the chosen layer; ``None`` until the user has said it."""

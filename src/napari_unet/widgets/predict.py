@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, ComboBox
+from qtpy.QtGui import QShowEvent
 
 from napari_unet.errors import DataError, UserError
 from napari_unet.widgets.annotation_layer import class_colors, class_features
@@ -144,6 +145,10 @@ class PredictWidget(DockWidget):
                 self.viewer.add_layer(shown)
         labels = result_layer(result.labels, result.name, result.placement, **more)
         self.viewer.add_layer(labels)
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        super().showEvent(event)
+        self.model.refresh()  # the library is a folder: files come and go
 
     def apply_theme(self, _: Any = None) -> Colors:
         colors = super().apply_theme()

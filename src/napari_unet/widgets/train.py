@@ -15,6 +15,7 @@ from napari_unet.errors import AnnotationError, UserError
 from napari_unet.models.library import model_name
 from napari_unet.widgets.annotation_layer import (
     annotated_values,
+    class_names,
     classes_of,
     new_annotation_layer,
 )
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 CHECK_MS = 300
 """Pause after the last stroke before the annotation is looked at again."""
+
+QUICK_SIZE = 2**24
+"""Pixels of an annotation up to which its values are counted while it is painted."""
 
 NOT_ADVANCED = frozenset({"task", "annotation", "preset"})
 
@@ -180,6 +184,7 @@ class TrainWidget(DockWidget):
         """Say what is wrong beside the controls, or allow Train."""
         self._check_timer.stop()
         self.annotation.summary.say(self._summary())
+        self._offer_paint()
         try:
             image, _, _ = self._choices()
         except UserError as error:
@@ -187,6 +192,22 @@ class TrainWidget(DockWidget):
         else:
             self.panel.set_problem("")
             self.name.native.setPlaceholderText(self._default_name(image))
+
+    def _offer_paint(self) -> None:
+        """Show what can be painted, once it is known what the values mean."""
+        section = self.annotation
+        layer, rule = section.layer.value, section.chosen_rule()
+        if layer is None or rule is None or layer.multiscale:
+            section.paint.show_for(None, "classes", [], None)
+            return
+        background: int | None = None
+        if self.advanced.field("background").value:
+            background = 1 if rule == "sparse" else 0
+        values = {*class_names(layer)}
+        if section.task.value == "classes" and layer.data.size <= QUICK_SIZE:
+            unannotated = 0 if rule == "sparse" or background is None else None
+            values |= set(annotated_values(layer.data, unannotated))
+        section.paint.show_for(layer, section.task.value, sorted(values), background)
 
     def _summary(self) -> str:
         from napari_unet.data.checks import annotation_summary
