@@ -208,6 +208,34 @@ def test_a_tiff_cut_short_is_refused(tmp_path, options, share):
         read_image(cut)
 
 
+@pytest.mark.parametrize("kind", ["tif", "ome.tif", "png", "npy"])
+def test_a_flipped_bit_gives_an_image_or_a_sentence(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    data = pixels(3, 9, 8)
+    if kind == "png":
+        Image.fromarray(data[0]).save(path)
+    elif kind == "npy":
+        np.save(path, data)
+    else:
+        options = {"ome": True} if "ome" in kind else {"compression": "zlib"}
+        options |= {"metadata": {"axes": "ZYX"}, "photometric": "minisblack"}
+        tifffile.imwrite(path, data, **options)
+    whole = path.read_bytes()
+    read = 0
+    for at in range(4, len(whole), 9):
+        # A new name each time: pixels of the last one may still be mapped.
+        flipped = bytearray(whole)
+        flipped[at] ^= 0x81
+        changed = tmp_path / f"{at}.{kind}"
+        changed.write_bytes(flipped)
+        try:
+            read_image(changed).read(0)
+        except DataError:
+            continue
+        read += 1
+    assert read < len(range(4, len(whole), 9))
+
+
 def test_pictures_cut_short_are_refused(tmp_path):
     for name in ("a.png", "a.jpg", "a.bmp"):
         path = tmp_path / name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -73,20 +74,24 @@ def read_raw(path: Path, *, palette: bool = False) -> RawImage:
         Give the indices of a picture with a palette (labels) instead of its colours.
     """
     try:
-        if is_zarr(path):
-            return read_zarr(path)
         if path.is_dir():
+            if is_zarr(path):
+                return read_zarr(path)
             raise DataError(
                 f"{path} is a folder, not an image: choose a file inside it."
             )
-        with path.open("rb") as file:
-            start = file.read(8)
+        return _read_file(path, palette=palette)
     except FileNotFoundError as error:
         raise DataError(f"There is no file {path}: check the path.") from error
     except OSError as error:
         raise DataError(
-            f"{path} could not be opened: {error.strerror or error}."
+            f"{path} could not be read: {error.strerror or error}."
         ) from error
+
+
+def _read_file(path: Path, *, palette: bool) -> RawImage:
+    with path.open("rb") as file:
+        start = file.read(8)
     for magic, reader in READERS.items():
         if start.startswith(magic):
             return reader(path)
@@ -103,7 +108,7 @@ def read_raw(path: Path, *, palette: bool = False) -> RawImage:
 def _read_npy(path: Path) -> RawImage:
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, SyntaxError, TokenError) as error:
         raise DataError(
             f"{path.name} is damaged or holds something else than one array of "
             "numbers: save it again with numpy.save."

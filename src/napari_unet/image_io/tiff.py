@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-import struct
 import weakref
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,19 +48,15 @@ def read_tiff(path: Path) -> RawImage:
             series = tif.series[0]
             spacing, unit = _scale(tif)
             array = _pixels(path, tif, series)
-    except DataError:
+    except (DataError, OSError):
         raise
-    except (
-        tifffile.TiffFileError,
-        ValueError,
-        IndexError,
-        KeyError,
-        TypeError,
-        RuntimeError,
-        EOFError,
-        struct.error,
-        zlib.error,
-    ) as error:
+    except MemoryError as error:
+        raise DataError(
+            f"{path.name} is larger than the free memory, or damaged: save it as "
+            "OME-Zarr or as an uncompressed TIFF."
+        ) from error
+    # A damaged header makes tifffile and its decoders raise nearly anything.
+    except Exception as error:
         raise _damaged(path) from error
     if any(sign in text for text in problems for sign in SIGNS_OF_DAMAGE):
         raise _damaged(path)
