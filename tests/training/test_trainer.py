@@ -65,7 +65,7 @@ def test_stop_and_resume_is_bit_equal_to_no_stop(
     assert events[-1].reason == "stopped"
     assert events[-1].step == 5
     resumed, events = run(config, resume=checkpoint)
-    assert [e.step for e in events if isinstance(e, StepDone)][0] == 6
+    assert next(e.step for e in events if isinstance(e, StepDone)) == 6
     for name, tensor in weights(straight).items():
         assert torch.equal(tensor, weights(resumed)[name]), name
     assert straight.info.decoder == resumed.info.decoder
@@ -116,7 +116,9 @@ def test_a_broken_loss_ends_the_run_and_keeps_the_last_good_weights(
 
 def test_events_tell_the_whole_story(tmp_path: Path) -> None:
     autosave = tmp_path / "best.unet.zip"
-    model, events = run({"max_steps": 20, "patience": 100}, autosave=autosave)
+    model, events = run(
+        {"task": "objects", "max_steps": 20, "patience": 100}, autosave=autosave
+    )
     assert isinstance(events[0], Started)
     assert events[0].notes == []
     assert "CPU" in events[0].device
@@ -154,12 +156,22 @@ def test_the_best_weights_reach_the_disk_while_it_runs(
 def test_patience_ends_a_run_that_does_not_improve(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(
-        "napari_unet.training.validation.Validation.score", lambda *a: 0.5
-    )
-    _, events = run({"max_steps": 100, "patience": 2})
+    validation = "napari_unet.training.validation.Validation"
+    monkeypatch.setattr(f"{validation}.score", lambda *a: 0.5)
+    monkeypatch.setattr(f"{validation}.loss", lambda *a: 1.0)
+    _, events = run({"task": "objects", "max_steps": 100, "patience": 2})
     assert events[-1].reason == "the score no longer improves"
     assert events[-1].step == 15
+
+
+def test_among_equal_scores_the_loss_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([0.9, 0.7, 0.8, 0.5, 0.6])
+    validation = "napari_unet.training.validation.Validation"
+    monkeypatch.setattr(f"{validation}.score", lambda *a: 1.0)
+    monkeypatch.setattr(f"{validation}.loss", lambda *a: next(losses))
+    _, events = run({"task": "objects", "max_steps": 5})
+    best = [e.best for e in events if isinstance(e, Validated)]
+    assert best == [True, True, False, True, False]
 
 
 def test_time_ends_a_run() -> None:

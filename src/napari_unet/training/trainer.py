@@ -43,6 +43,8 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     best_score: float | None = None
+    best_loss: float = math.inf
+    """Of the held-out part, where the best score was reached."""
     best_step: int = 0
     validations: int = 0
     since_best: int = 0
@@ -206,15 +208,18 @@ class Trainer:
         if self.validation is None:
             raise RuntimeError("there is no held-out part")
         maps = self.validation.maps(self.average.network, self.device, self.precision)
-        score = self.validation.score(maps, None)
+        score, loss = self.validation.score(maps, None), self.validation.loss(maps)
         p.validations += 1
-        best = p.best_score is None or score > p.best_score
+        # A few held-out objects are soon all found, long before the rest of the image
+        # is learnt: among equal scores the loss decides.
+        best = p.best_score is None or (score, -loss) > (p.best_score, -p.best_loss)
         if best:
-            p.best_score, p.best_step, p.since_best = score, p.step, 0
+            p.best_score, p.best_loss = score, loss
+            p.best_step, p.since_best = p.step, 0
             self.best = _copied(self.average.network)
         else:
             p.since_best += 1
-        return Validated(p.step, self.validation.loss(maps), score, best)
+        return Validated(p.step, loss, score, best)
 
     def best_network(self) -> nn.Module:
         """The weights to keep, on the CPU: best by score, else the running average."""
