@@ -236,6 +236,14 @@ def test_evaluate_brings_axes_into_one_order(tmp_path):
     assert json.loads((tmp_path / "s.json").read_text())["pixel_error"] == 0
 
 
+def test_evaluate_needs_something_annotated(tmp_path, capsys):
+    for folder in ("t", "p"):
+        write(tmp_path / folder / "a.tif", np.zeros((8, 9), np.uint8), "YX")
+    both = ("--predictions", tmp_path / "p", "--labels", tmp_path / "t")
+    assert run("evaluate", *both, "--task", "classes", "--annotation", "sparse") == 1
+    assert "is annotated" in capsys.readouterr().err
+
+
 def test_evaluate_refuses_what_does_not_belong_together(tmp_path, capsys):
     write(tmp_path / "t" / "a.tif", np.ones((8, 9), np.uint8), "YX")
     write(tmp_path / "p" / "a.tif", np.ones((8, 8), np.uint8), "YX")
@@ -433,6 +441,19 @@ def test_class_names_reach_the_model_and_values_the_results(squares, capsys):
     images = squares / "images"
     assert run("predict", squares / "m", images, "--output", squares / "o") == 0
     assert set(np.unique(tifffile.imread(squares / "o" / "a0.tif"))) <= {0, 1, 7}
+
+
+def test_a_2d_model_segments_volumes_plane_by_plane(squares):
+    assert train(squares, "--annotation", "complete", *SMALL) == 0
+    stack = np.stack([tifffile.imread(squares / "images" / "a0.tif")] * 3)
+    scale = {"axes": "ZYX", "spacing": 2.0, "unit": "um"}
+    path = squares / "stack.tif"
+    tifffile.imwrite(path, stack, imagej=True, resolution=(4, 4), metadata=scale)
+    assert run("predict", squares / "m", path, "--output", squares / "o") == 0
+    labels = read_image(squares / "o" / "stack.tif")
+    assert (labels.axes, labels.spatial_shape) == ("ZYX", (3, 64, 64))
+    assert labels.voxel_size == (2.0, 0.25, 0.25)
+    assert labels.unit == "micrometer"
 
 
 def test_a_stopped_run_is_saved_and_goes_on(squares, monkeypatch, capsys):

@@ -19,9 +19,13 @@ VIEWER_SIDE = {"napari", "qtpy", "magicgui", "superqt", "PyQt5", "PyQt6", "PySid
 WITHOUT_TORCH = [
     "napari_unet",
     "napari_unet.config",
+    "napari_unet.cli",
     "napari_unet.data.annotation",
+    "napari_unet.data.checks",
     "napari_unet.data.classes",
     "napari_unet.data.source",
+    "napari_unet.image_io",
+    "napari_unet.metrics",
     "napari_unet.models.info",
     "napari_unet.models.library",
     "napari_unet.models.model_file",

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet import __version__
-from napari_unet.cli.common import note, say, table
+from napari_unet.cli.common import say, table
 from napari_unet.errors import DataError
 from napari_unet.files import atomic_file
 from napari_unet.image_io import pair_folders, read_image, read_labels
@@ -101,7 +101,9 @@ def _class_scores(
         values |= set(np.unique(_truth(true_path, options)).tolist())
     known = sorted(v for v in values if v >= 0)
     if not known:
-        note("No pixel of the labels is annotated.")
+        raise DataError(
+            f"No pixel of {options.labels} is annotated: nothing can be compared."
+        )
     matrices = [confusion(t, made, known) for t, made in _read(pairs, options)]
     background = None if options.no_background else 0
     return class_scores(matrices, known, background)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,14 +96,14 @@ def _protect(jobs: Sequence[tuple[Path, Path]], options: argparse.Namespace) -> 
 def _segment(
     model: Model, image: Path, target: Path, title: str, options: argparse.Namespace
 ) -> None:
-    # A 2D model reads volumes plane by plane; all else is left to the image.
-    ndim = 2 if model.info.ndim == 2 else 0
-    source = read_image(image, options.axes, ndim)
+    whole = read_image(image, options.axes)
+    # A 2D model reads volumes plane by plane.
+    source = replace(whole, ndim=2) if model.info.ndim == 2 else whole
     problem = model_problem(model.info, source)
     if problem:
         raise DataError(problem)
     result = _predict(model, source, title, options)
-    size, unit = source.voxel_size, source.unit
+    size, unit = whole.voxel_size, whole.unit
     if result.probabilities is not None:
         write_probabilities(
             target.parent / PROBABILITIES / target.name,
