@@ -41,7 +41,7 @@ def test_a_whole_run_learns_classes_in_seconds(tmp_path: Path) -> None:
         image,
         (labels > 0).astype(np.uint8),
         annotation="complete",
-        max_steps=60,
+        max_steps=120,
         **QUICK,
     )
     path = model.save(tmp_path / "m.unet.zip")

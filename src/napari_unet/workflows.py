@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -125,7 +126,9 @@ def train(
 
 
 def _resume(trainer: Trainer, checkpoint: Checkpoint) -> None:
-    if checkpoint.plain["plan"]["network"] != trainer.plan.as_dict()["network"]:
+    # Through JSON, as the checkpoint went: tuples become lists.
+    plan = json.loads(json.dumps(trainer.plan.as_dict()))
+    if checkpoint.plain["plan"]["network"] != plan["network"]:
         raise ConfigError(
             "The checkpoint belongs to a training with other settings or images: "
             "choose the same ones again, or start afresh."

@@ -46,9 +46,7 @@ def test_flips_move_voxels_and_keep_their_values(patch) -> None:
         assert torch.equal(
             before.flatten().sort().values, after.flatten().sort().values
         )
-    torch.testing.assert_close(
-        out.image[:, 0], out.index.float(), atol=1e-3, rtol=0
-    )
+    torch.testing.assert_close(out.image[:, 0], out.index.float(), atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("patch", [(64, 64), (16, 64, 64)])

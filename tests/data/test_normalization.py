@@ -66,4 +66,4 @@ def test_nan_and_infinity_become_background() -> None:
     image[3, 3], image[4, 4] = np.nan, np.inf
     source = ImageSource((image,), "YX")
     scaled = measure_range(source, NormalizationInfo()).normalize(source.read(0))
-    assert scaled[3, 3] == scaled[4, 4] == 0
+    assert scaled[0, 3, 3] == scaled[0, 4, 4] == 0

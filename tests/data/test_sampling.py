@@ -23,9 +23,7 @@ def sampler(
     source = ImageSource((image,), "ZYX"[3 - image.ndim :])
     one = Annotation(labels, source, rule)
     whole = tuple((0, n) for n in image.shape)
-    region = Region(
-        one, measure_range(source, NormalizationInfo()), 0, box or whole
-    )
+    region = Region(one, measure_range(source, NormalizationInfo()), 0, box or whole)
     values = [v for v in one.count_values() if v != one.background_value]
     classes = make_classes(values, one.background_value)
     return PatchSampler([region], task, classes, patch, (margin,) * len(patch))

@@ -17,7 +17,7 @@ from napari_unet.training.events import Finished, Saved, Started, StepDone, Vali
 from napari_unet.training.trainer import Trainer
 
 
-def blobs(ndim: int = 2, size: int = 64, seed: int = 0) -> Annotation:
+def blobs(task: str, ndim: int = 2, size: int = 64, seed: int = 0) -> Annotation:
     rng = np.random.default_rng(seed)
     grid = np.indices((size,) * 2 if ndim == 2 else (size // 4, size, size))
     labels = np.zeros(grid.shape[1:], np.int32)
@@ -27,7 +27,7 @@ def blobs(ndim: int = 2, size: int = 64, seed: int = 0) -> Annotation:
         labels[(square < 36) & (labels == 0)] = number
     image = (labels > 0) * 800 + rng.normal(300, 60, labels.shape)
     source = ImageSource((image.astype(np.uint16),), "ZYX"[3 - ndim :])
-    return Annotation(labels, source)
+    return Annotation(labels if task == "objects" else labels > 0, source)
 
 
 SMALL = {
@@ -42,7 +42,9 @@ SMALL = {
 def run(config: dict, **options: object) -> tuple[Model, list]:
     events: list = []
     generator = workflows.train(
-        [blobs()], training_config(**{**SMALL, **config}), **options
+        [blobs(config.get("task", "classes"))],
+        training_config(**{**SMALL, **config}),
+        **options,
     )
     return exhaust(generator, events.append), events
 
@@ -127,7 +129,8 @@ def test_events_tell_the_whole_story(tmp_path: Path) -> None:
     assert steps[-1].progress == 1.0
     scores = [e for e in events if isinstance(e, Validated)]
     assert scores[-1].step == 20
-    assert max(s.score for s in scores) == model.info.training.score
+    # The decoder is fitted to the kept weights at the end, which can only help.
+    assert max(s.score for s in scores) <= model.info.training.score
     assert isinstance(events[-1], Finished)
     assert model.info.training.steps == 20
 
@@ -138,7 +141,7 @@ def test_the_best_weights_reach_the_disk_while_it_runs(
     monkeypatch.setattr(workflows, "SECONDS_BETWEEN_SAVES", 0.0)
     path, checkpoint = tmp_path / "a.unet.zip", tmp_path / "a.checkpoint.zip"
     generator = workflows.train(
-        [blobs()],
+        [blobs("classes")],
         training_config(**SMALL, max_steps=50),
         autosave=path,
         checkpoint=checkpoint,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Generator
@@ -29,6 +30,9 @@ WARMUP = 0.03
 FINAL_RATE = 0.01
 """Learning rate at the end, as a share of the highest."""
 MAX_GRADIENT_NORM = 5.0
+HEAD_RATE = 8.0
+"""How much faster the last layer learns: Adam moves each weight by about the learning
+rate, and from small logits the first hundred steps would go into growing them."""
 VALIDATIONS = 20
 """Validations in a run whose steps are counted."""
 VALIDATION_SHARE = 0.08
@@ -86,9 +90,7 @@ class Trainer:
         ).train()
         self.average = WeightAverage(self.network)
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=plan.learning_rate,
-            weight_decay=config.weight_decay,
+            self._parameter_groups(), weight_decay=config.weight_decay
         )
         self._scaler = torch.amp.GradScaler(
             device.type, enabled=precision == torch.float16
@@ -98,6 +100,15 @@ class Trainer:
         )
         self.progress = Progress()
         self.best: dict[str, Tensor] | None = None
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        head, others = [], []
+        for name, parameter in self.network.named_parameters():
+            (head if name.startswith("head.") else others).append(parameter)
+        return [
+            {"params": others, "rate": self.plan.learning_rate},
+            {"params": head, "rate": self.plan.learning_rate * HEAD_RATE},
+        ]
 
     def run(
         self, stop: Callable[[], bool] = lambda: False
@@ -158,20 +169,18 @@ class Trainer:
         every = max(1, self.plan.max_steps // VALIDATIONS)
         return self.progress.step % every == 0
 
-    def _learning_rate(self) -> float:
+    def _rate_factor(self) -> float:
         """Linear rise, then half a cosine (Loshchilov and Hutter 2017)."""
         share = min(1.0, self._share())
         if share < WARMUP:
-            factor = (share + 1e-3) / (WARMUP + 1e-3)
-        else:
-            phase = (share - WARMUP) / (1 - WARMUP)
-            cosine = 0.5 * (1 + math.cos(math.pi * phase))
-            factor = FINAL_RATE + (1 - FINAL_RATE) * cosine
-        return self.plan.learning_rate * factor
+            return (share + 1e-3) / (WARMUP + 1e-3)
+        phase = (share - WARMUP) / (1 - WARMUP)
+        cosine = 0.5 * (1 + math.cos(math.pi * phase))
+        return FINAL_RATE + (1 - FINAL_RATE) * cosine
 
     def _step(self) -> float:
         for group in self.optimizer.param_groups:
-            group["lr"] = self._learning_rate()
+            group["lr"] = group["rate"] * self._rate_factor()
         batch = self.sampler.draw(self.plan.batch_size, self.generator)
         batch = self.augmentation(self._to_device(batch), self.generator)
         self.optimizer.zero_grad(set_to_none=True)
@@ -267,7 +276,7 @@ class Trainer:
         self.best = without_prefix("best", tensors) or None
         self.generator.set_state(tensors["random"])
         state = self.optimizer.state_dict()
-        for number in range(len(state["param_groups"][0]["params"])):
+        for number in itertools.chain(*(g["params"] for g in state["param_groups"])):
             own = without_prefix(f"optimizer.{number}", tensors)
             if own:
                 state["state"][number] = own
