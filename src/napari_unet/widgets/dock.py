@@ -5,18 +5,23 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFormLayout, QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_unet.widgets.engine_host import EngineHost, engine_host
 from napari_unet.widgets.layer_news import LayerNews
 from napari_unet.widgets.style import Colors, Message, viewer_colors
+from napari_unet.widgets.warm_up import warm_up
 
 if TYPE_CHECKING:
     import napari
 
 WIDTH = 300
 """Narrowest useful width in pixels."""
+
+WARM_UP_MS = 500
+"""The widget is on screen before anything else is prepared."""
 
 
 class DockWidget(QWidget):
@@ -51,6 +56,10 @@ class DockWidget(QWidget):
         # a strong reference would keep a closed widget for ever.
         me = weakref.ref(self)
         self.destroyed.connect(lambda *_: _close(me()))
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        super().showEvent(event)
+        QTimer.singleShot(WARM_UP_MS, warm_up)
 
     def event(self, event: QEvent | None) -> bool:
         # Closing a dock takes the widget out of it and sends no close event.
