@@ -174,3 +174,13 @@ def train(context: TaskContext) -> None:
 
 def scribble(context: TaskContext) -> None:
     context.inputs["image"][...] = 0  # type: ignore[index]
+
+
+def read_in_threads(context: TaskContext) -> dict[str, Any]:
+    """Rows of an image whose every row holds its number, read by many threads."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    image = context.inputs["image"]
+    with ThreadPoolExecutor(8) as pool:
+        rows = list(pool.map(lambda i: image[i], range(len(image))))
+    return {"wrong": [i for i, row in enumerate(rows) if not (row == i).all()]}

@@ -136,6 +136,11 @@ def test_big_inputs_are_copied_on_a_thread_and_can_be_stopped(
     assert (job.outputs["out"] == 2).all()
     job.release()
 
+    job = bench.submit("answer", inputs={"image": image})
+    job.send({"last": True})  # waits for the copy
+    bench.until(lambda: job.ended)
+    assert bench.named(job, "Heard")
+
     begun, go_on = threading.Event(), threading.Event()
     copy = arrays._copy
 
@@ -284,10 +289,14 @@ def test_zarr_in_memory_is_served(bench: Any) -> None:
     assert job.result["image"]["type"] == "ServedArray"
 
 
-def test_a_reference_that_the_engine_cannot_open_is_served(
-    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("there", [None, np.zeros((5, 4)), np.zeros((4, 4), "i2")])
+def test_a_reference_that_the_engine_cannot_use_is_served(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: Any
 ) -> None:
-    wrong = {"way": "zarr", "path": str(tmp_path / "nothing.zarr"), "component": ""}
+    path = tmp_path / "image.zarr"
+    if there is not None:  # the file changed since the viewer opened it
+        zarr.create_array(path, data=there)
+    wrong = {"way": "zarr", "path": str(path), "component": ""}
     monkeypatch.setattr(arrays, "find_reference", lambda array: wrong)
     job = bench.run("total", inputs={"image": np.ones((4, 4))})
     assert job.result["image"]["sum"] == 16
@@ -395,6 +404,14 @@ def test_two_tasks_read_served_arrays_at_once(bench: Any) -> None:
     bench.until(lambda: all(job.ended for job in jobs))
     sums = [job.result["image"]["sum"] for job in jobs]
     assert sums == [i * 2500 for i in range(4)]
+
+
+def test_threads_of_one_task_read_a_served_array(bench: Any) -> None:
+    rows = np.arange(200, dtype=np.int32)[:, np.newaxis]
+    bench.make(copy_limit=1)
+    image = np.broadcast_to(rows, (200, 50_000))
+    job = bench.run("read_in_threads", inputs={"image": image})
+    assert job.result == {"wrong": []}
 
 
 def test_a_reader_that_fails_becomes_a_sentence(bench: Any) -> None:

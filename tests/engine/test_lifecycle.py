@@ -122,18 +122,19 @@ def test_a_fork_of_the_viewer_leaves_the_engine_alone(bench: Any, viewer: Any) -
         import warnings
         warnings.simplefilter("ignore")  # Python 3.12 warns of forks with threads
         job = busy("obedient", outputs={"out": ((9, 9), "f4")})
+        (block,) = job.arrays._output_blocks
         child = os.fork()
         if child == 0:
-            engine._own.clear()
-            del job
+            job.arrays.free()
             sys.exit()
         os.waitpid(child, 0)
+        shared.attach(block.spec)
         answers = []
         engine.submit("echo", {}, on_event=answers.append)
         until(lambda: len(answers) == 2)
-        print(answers[-1]["state"])
+        print(answers[-1]["state"], engine.pid == pid, job.state)
     """)
-    assert finish(process) == "done"
+    assert finish(process) == "done True running"
 
 
 @pytest.mark.parametrize("memory", ["segment", "file"])
@@ -247,3 +248,28 @@ def test_importing_the_client_loads_neither_torch_nor_qt() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert out.stdout.strip() == "[]"
+
+
+def test_the_real_engine_with_torch(bench: Any, viewer: Any) -> None:
+    process = viewer("""
+        real = Engine(log_folder=Path(engine._log_folder))
+        real.start()
+        events = []
+        job = real.submit("train", {}, on_event=events.append)
+        job.stop()  # torch is being imported
+        engine.close()
+        engine = real
+        until(lambda: job.ended)
+        print(job.state, [e["event"] for e in events])
+        until(lambda: real.state == "ready")
+        print(real.device)
+        job = real.submit("train", {"config": {}}, on_event=events.append)
+        until(lambda: job.ended)
+        print(job.state)
+        print([m for m in ("torch", "napari", "skimage") if m in sys.modules])
+    """)
+    stopped, device, failed, modules = finish(process).splitlines()
+    assert stopped == "stopped ['Stopping', 'StateChanged']"
+    assert ", " in device
+    assert failed == "failed"
+    assert modules == "[]"

@@ -55,14 +55,16 @@ def test_threads_never_mix_lines_even_larger_than_the_pipe() -> None:
             writer.write({"who": who, "i": i, "text": text})
 
     def write_all() -> None:
-        threads = [threading.Thread(target=write, args=(who,)) for who in range(4)]
+        threads = [
+            threading.Thread(target=write, args=(who,), daemon=True) for who in range(4)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         os.close(write_end)
 
-    threading.Thread(target=write_all).start()
+    threading.Thread(target=write_all, daemon=True).start()
     got = [decode_message(line) for line in read_lines(read_end)]
     os.close(read_end)
     for who in range(4):
