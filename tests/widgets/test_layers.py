@@ -87,6 +87,24 @@ def test_snapshot_of_planes_drops_the_depth_of_a_voxel() -> None:
     assert snapshot([layer], Reading("ZYX", 2)).params()["voxel_size"] == [0.5, 0.25]
 
 
+def test_voxel_sizes_come_in_one_unit() -> None:
+    layer = image(5, 8, 9, scale=(1, 200, 200), units=("um", "nm", "nm"))
+    made = snapshot([layer])
+    assert made.params()["voxel_size"] == pytest.approx([1000, 200, 200])
+    assert made.unit == "nanometer"
+
+
+def test_units_that_cannot_be_compared_are_left_alone() -> None:
+    layer = image(5, 8, 9, scale=(3, 0.2, 0.2), units=("second", "um", "um"))
+    made = snapshot([layer], Reading("TYX", 2))
+    assert made.params()["voxel_size"] == [0.2, 0.2]
+
+
+def test_five_axes_are_asked_to_be_split() -> None:
+    with pytest.raises(DataError, match="Split Stack"):
+        snapshot([image(2, 3, 4, 8, 9)])
+
+
 def test_layers_become_channels() -> None:
     made = snapshot([image(8, 9, name="a"), image(8, 9, name="b")])
     assert list(made.inputs()) == ["image0", "image1"]

@@ -171,11 +171,28 @@ def test_a_run_is_shown(widget: TrainWidget, engine: Any, qtbot: Any) -> None:
     assert widget.panel.notices.text() == "A note."
     assert "CUDA" in widget.device.text()
     assert not widget.plot.isHidden()
+    qtbot.waitUntil(button.isEnabled, timeout=10_000)
     button.click()
     assert button.text() == "Stop at once"
     job.end("done", stopped=True, result={"model_path": "/m/cells.unet.zip"})
     assert button.text() == "Train"
     assert "'cells' is saved" in status.text()
+
+
+def test_a_double_click_does_not_stop_what_it_started(
+    widget: TrainWidget, engine: Any, qtbot: Any
+) -> None:
+    ready(widget)
+    widget.panel.button.click()
+    widget.panel.button.click()
+    assert widget.run.state == "running"
+    qtbot.waitUntil(widget.panel.button.isEnabled, timeout=10_000)
+    widget.panel.button.click()
+    widget.panel.button.click()
+    assert engine.job.stops == 1  # a second stop would kill the engine
+    qtbot.waitUntil(widget.panel.button.isEnabled, timeout=10_000)
+    widget.panel.button.click()
+    assert engine.job.stops == 2
 
 
 def test_a_crash_is_one_sentence_and_train_works_again(

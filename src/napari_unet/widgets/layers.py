@@ -87,7 +87,7 @@ def readings(layer: Image) -> list[Reading]:
         2: ["YX"],
         3: ["ZYX", "TYX", "CYX"],
         4: ["TZYX", "CZYX", "CTYX"],
-        5: ["CTZYX"],
+        5: ["TCZYX", "CTZYX"],
     }
     if count not in by_count:
         raise DataError(
@@ -238,7 +238,10 @@ def snapshot(layers: Sequence[Image], reading: Reading | None = None) -> ImageSn
         arrays = tuple(without_alpha(a) for a in arrays)
     place = placement(first, channels_first=axes[0] == "C")
     spatial = [axes.replace("C", "").index(a) for a in spatial_axes(axes)]
-    size = np.abs(np.asarray(place["scale"], float))[spatial]
+    size = np.abs(np.asarray(place["scale"], float))
+    if "units" in place:
+        size = size * _in_one_unit(place["units"])
+    size = size[spatial]
     made = ImageSnapshot(
         arrays=arrays,
         reading=reading,
@@ -250,6 +253,20 @@ def snapshot(layers: Sequence[Image], reading: Reading | None = None) -> ImageSn
     if made.source.axes != axes:  # building the source checks shape, axes and dtype
         raise DataError(f"The axes of {made.name!r} could not be understood.")
     return made
+
+
+def _in_one_unit(units: Sequence[Any]) -> NDArray[np.float64]:
+    """Factors that bring sizes along each axis to the unit of the last one."""
+    last = units[-1]
+    return np.array(
+        [
+            # Seconds of a time axis, or pixels beside micrometres, have no factor.
+            float((1 * unit).to(last).magnitude)
+            if unit != last and unit.is_compatible_with(last)
+            else 1.0
+            for unit in units
+        ]
+    )
 
 
 def _words(shape: Sequence[int]) -> str:

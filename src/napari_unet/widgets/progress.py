@@ -11,6 +11,9 @@ from napari_unet.widgets.style import Colors, Message, Tone
 REFRESH_MS = 100
 """A run may tell a thousand things a second; the view follows ten times a second."""
 
+DOUBLE_CLICK_MS = 600
+"""The second click of a double click must not stop what the first one started."""
+
 _TONES: dict[str, Tone] = {"failed": "problem", "crashed": "problem", "done": "good"}
 
 
@@ -41,6 +44,10 @@ class RunPanel(QWidget):
         self._timer.setSingleShot(True)
         self._timer.setInterval(REFRESH_MS)
         self._timer.timeout.connect(self.refresh)
+        self._lock = QTimer(self)
+        self._lock.setSingleShot(True)
+        self._lock.setInterval(DOUBLE_CLICK_MS)
+        self._lock.timeout.connect(self.refresh)
         run.changed.connect(self._on_changed)
         run.ended.connect(self.refresh)
         self.refresh()
@@ -62,6 +69,8 @@ class RunPanel(QWidget):
 
     def _on_changed(self) -> None:
         if self._run.state != self._shown:
+            if self._run.active:
+                self._lock.start()
             self.refresh()
         elif not self._timer.isActive():
             self._timer.start()
@@ -81,7 +90,8 @@ class RunPanel(QWidget):
             text, hint = self._verb, ""
         self.button.setText(text)
         self.button.setToolTip(hint)
-        self.button.setEnabled(run.active or not self._problem)
+        locked = run.active and self._lock.isActive()
+        self.button.setEnabled(not locked and (run.active or not self._problem))
         self.problem.say("" if run.active else self._problem)
         self.bar.setVisible(run.active)
         # A bar without an end says "busy" until the first step is done.
