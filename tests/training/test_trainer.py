@@ -138,7 +138,7 @@ def test_events_tell_the_whole_story(tmp_path: Path) -> None:
 def test_the_best_weights_reach_the_disk_while_it_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workflows, "SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr(workflows.training, "SECONDS_BETWEEN_SAVES", 0.0)
     path, checkpoint = tmp_path / "a.unet.zip", tmp_path / "a.checkpoint.zip"
     generator = workflows.train(
         [blobs("classes")],
@@ -180,3 +180,15 @@ def test_among_equal_scores_the_loss_decides(monkeypatch: pytest.MonkeyPatch) ->
 def test_time_ends_a_run() -> None:
     _, events = run({"minutes": 0.01})
     assert events[-1].reason == "time is up"
+
+
+def test_thresholds_stay_in_the_middle_where_the_score_cannot_tell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "napari_unet.training.validation.Validation._object_score", lambda *a: 1.0
+    )
+    model, _ = run({"task": "objects", "max_steps": 2})
+    decoder = model.info.decoder
+    assert decoder is not None
+    assert (decoder.foreground_threshold, decoder.seed_threshold) == (0.5, 0.5)

@@ -143,9 +143,13 @@ class Validation:
         sizes = sizes[sizes > 0]
         min_size = int(np.percentile(sizes, 1) / 2) if sizes.size else 10
         best, best_score = DecoderInfo(min_size=min_size), -1.0
-        for foreground, seed in itertools.product(
-            FOREGROUND_THRESHOLDS, SEED_THRESHOLDS
-        ):
+        # Among equal scores the threshold nearest to the middle: a few held-out objects
+        # say nothing about the many places that nobody annotated.
+        candidates = sorted(
+            itertools.product(FOREGROUND_THRESHOLDS, SEED_THRESHOLDS),
+            key=lambda pair: sum(abs(threshold - 0.5) for threshold in pair),
+        )
+        for foreground, seed in candidates:
             decoder = DecoderInfo(
                 foreground_threshold=foreground, seed_threshold=seed, min_size=min_size
             )
