@@ -239,7 +239,9 @@ def _source(
     name: str,
 ) -> ImageSource:
     if isinstance(image, str | Path):
-        return read_image(image, axes=axes, ndim=ndim)
+        return read_image(
+            image, axes=axes, voxel_size=tuple(voxel_size) or None, ndim=ndim
+        )
     return image_source(image, axes, voxel_size, ndim=ndim, name=name)
 
 

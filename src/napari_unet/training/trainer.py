@@ -90,7 +90,9 @@ class Trainer:
         ).train()
         self.average = WeightAverage(self.network)
         self.optimizer = torch.optim.AdamW(
-            self._parameter_groups(), weight_decay=config.weight_decay
+            self._parameter_groups(),
+            weight_decay=config.weight_decay,
+            fused=device.type in ("cpu", "cuda"),
         )
         self._scaler = torch.amp.GradScaler(
             device.type, enabled=precision == torch.float16
@@ -102,7 +104,8 @@ class Trainer:
         self.best: dict[str, Tensor] | None = None
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        head, others = [], []
+        head: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
         for name, parameter in self.network.named_parameters():
             (head if name.startswith("head.") else others).append(parameter)
         return [

@@ -1,0 +1,6 @@
+"""Train and predict: the one path for the viewer, the command line and Python."""
+
+from napari_unet.workflows.prediction import Prediction, TileDone, predict
+from napari_unet.workflows.training import train
+
+__all__ = ["Prediction", "TileDone", "predict", "train"]
