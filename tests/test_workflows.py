@@ -167,7 +167,7 @@ def test_bad_annotation_gets_its_sentence(labels, task, sentence) -> None:
 def test_bad_data_gets_its_sentence(tiny: Model) -> None:
     with pytest.raises(DataError, match="at least one"):
         next(train([], training_config()))
-    with pytest.raises(DataError, match="wants 1 channels"):
+    with pytest.raises(DataError, match="was trained on 1 channel"):
         napari_unet.predict(tiny, np.zeros((2, 32, 32)), axes="CYX")
     with pytest.raises(ConfigError, match="one number per axis"):
         labels = np.random.default_rng(0).integers(1, 3, (64, 64))

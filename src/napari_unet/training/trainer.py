@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Callable, Generator
@@ -279,14 +278,28 @@ class Trainer:
         self.best = without_prefix("best", tensors) or None
         self.generator.set_state(tensors["random"])
         state = self.optimizer.state_dict()
-        for number in itertools.chain(*(g["params"] for g in state["param_groups"])):
+        parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
+        for number, parameter in enumerate(parameters):
             own = without_prefix(f"optimizer.{number}", tensors)
             if own:
-                state["state"][number] = own
+                state["state"][number] = {
+                    k: _laid_out(v, parameter) for k, v in own.items()
+                }
         self.optimizer.load_state_dict(state)
         if checkpoint.plain["scaler"]:
             self._scaler.load_state_dict(checkpoint.plain["scaler"])
         self.progress = Progress(**checkpoint.plain["progress"])
+
+
+def _laid_out(tensor: Tensor, like: Tensor) -> Tensor:
+    """`tensor` in the memory layout of a parameter.
+
+    The fused optimiser walks both side by side: in channels-last it would pair the
+    wrong values otherwise.
+    """
+    if tensor.shape != like.shape:
+        return tensor
+    return torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)
 
 
 def _copied(network: nn.Module) -> dict[str, Tensor]:
