@@ -10,7 +10,7 @@ from napari_unet.api import exhaust
 from napari_unet.config import training_config
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.source import ImageSource
-from napari_unet.errors import AnnotationError, ConfigError, DataError
+from napari_unet.errors import AnnotationError, ConfigError, DataError, UserError
 from napari_unet.metrics.objects import match_objects
 from napari_unet.models.model import Model
 from napari_unet.workflows import TileDone, predict, train
@@ -169,7 +169,7 @@ def test_bad_data_gets_its_sentence(tiny: Model) -> None:
         next(train([], training_config()))
     with pytest.raises(DataError, match="was trained on 1 channel"):
         napari_unet.predict(tiny, np.zeros((2, 32, 32)), axes="CYX")
-    with pytest.raises(ConfigError, match="one number per axis"):
+    with pytest.raises(UserError, match="patch size has 3 numbers"):
         labels = np.random.default_rng(0).integers(1, 3, (64, 64))
         config = training_config(patch_size=(8, 32, 32))
         next(train([pair(labels)], config))
