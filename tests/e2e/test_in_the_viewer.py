@@ -207,6 +207,26 @@ def test_stop_keeps_the_model(train: TrainWidget, qtbot: Any) -> None:
     assert train.run.model_path.exists()
 
 
+def test_a_second_stop_ends_the_engine_and_nothing_else(
+    train: TrainWidget, host: Any, qtbot: Any
+) -> None:
+    paint(train, "classes", steps=100_000)
+    train.train()
+    qtbot.waitUntil(lambda: len(train.run.curve.steps) > 3, timeout=MINUTES)
+    before = host.engine.pid
+    train.run.stop()
+    train.run.stop()
+    qtbot.waitUntil(ended(train), timeout=MINUTES)
+    assert train.run.state == "stopped", train.run.message
+    assert len(train.viewer.layers) == 2
+
+    train.advanced.field("max_steps").value = "3"
+    train.train()
+    qtbot.waitUntil(ended(train), timeout=MINUTES)
+    assert train.run.state == "done", train.run.message
+    assert host.engine.pid != before
+
+
 def test_a_stack_with_a_2d_model(
     train: TrainWidget, predict: PredictWidget, qtbot: Any
 ) -> None:
