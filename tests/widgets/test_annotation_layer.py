@@ -16,7 +16,8 @@ from napari_unet.widgets.annotation_layer import (
     remember_rule,
     rule_of,
 )
-from napari_unet.widgets.layers import Reading, snapshot
+from napari_unet.widgets.layers import snapshot
+from napari_unet.widgets.readings import Reading
 
 
 def new_layer(task: str = "classes") -> Labels:

@@ -14,12 +14,13 @@ from napari_unet.config import TrainingConfig
 from napari_unet.data.classes import make_classes
 from napari_unet.errors import EngineError
 from napari_unet.models.model_file import read_info
-from napari_unet.widgets.layers import Reading, snapshot
+from napari_unet.widgets.layers import snapshot
 from napari_unet.widgets.prediction_run import (
     PredictionRequest,
     PredictionRun,
     result_name,
 )
+from napari_unet.widgets.readings import Reading
 from napari_unet.widgets.runs import in_words
 from napari_unet.widgets.session import Session
 from napari_unet.widgets.training_run import TrainingRequest, TrainingRun

@@ -11,13 +11,8 @@ from psygnal import Signal
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QMenu, QToolButton, QWidget
 
 from napari_unet.errors import DataError
-from napari_unet.widgets.layers import (
-    ImageSnapshot,
-    Reading,
-    layer_shape,
-    readings,
-    snapshot,
-)
+from napari_unet.widgets.layers import ImageSnapshot, snapshot
+from napari_unet.widgets.readings import Reading, layer_shape, readings
 from napari_unet.widgets.style import narrow, show_row
 
 if TYPE_CHECKING:

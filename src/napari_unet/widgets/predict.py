@@ -12,8 +12,8 @@ from napari_unet.widgets.annotation_layer import class_colors, class_features
 from napari_unet.widgets.dock import DockWidget
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.image_section import ImageSection
-from napari_unet.widgets.layers import displayed_box, result_layer
 from napari_unet.widgets.model_section import ModelSection
+from napari_unet.widgets.placement import displayed_box, result_layer
 from napari_unet.widgets.prediction_run import (
     PredictionRequest,
     PredictionResult,

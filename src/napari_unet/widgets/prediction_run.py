@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from napari_unet.models.info import ModelInfo
 from napari_unet.models.library import model_name
-from napari_unet.widgets.layers import ImageSnapshot, shifted
+from napari_unet.widgets.layers import ImageSnapshot
+from napari_unet.widgets.placement import shifted
 from napari_unet.widgets.runs import EngineRun, in_words
 
 if TYPE_CHECKING:

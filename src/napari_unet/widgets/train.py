@@ -24,9 +24,10 @@ from napari_unet.widgets.config_form import ConfigForm, build_config
 from napari_unet.widgets.dock import DockWidget, make_form
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.image_section import ImageSection
-from napari_unet.widgets.layers import ImageSnapshot, level_zero
+from napari_unet.widgets.layers import ImageSnapshot
 from napari_unet.widgets.loss_plot import LossPlot
 from napari_unet.widgets.progress import RunPanel
+from napari_unet.widgets.readings import level_zero
 from napari_unet.widgets.session import Session, session
 from napari_unet.widgets.style import Colors, narrow
 from napari_unet.widgets.training_run import TrainingRequest, TrainingRun
