@@ -19,9 +19,7 @@ RANGE = IntensityRange(np.zeros(1, np.float32), np.ones(1, np.float32))
 
 def network(ndim: int, stem: int = 1) -> UNet:
     torch.manual_seed(3)
-    net = UNet(
-        1, 2, [3, 5], [(2,) * ndim], [(3,) * ndim] * 2, (stem,) * ndim
-    )
+    net = UNet(1, 2, [3, 5], [(2,) * ndim], [(3,) * ndim] * 2, [2, 2], (stem,) * ndim)
     torch.nn.init.normal_(net.head.weight)
     return net.eval()
 
@@ -68,9 +66,7 @@ def test_a_region_equals_the_same_part_of_the_whole() -> None:
     predictor = Predictor(network(2), "objects", CPU, torch.float32, tile=(32, 32))
     box = ((13, 50), (31, 88))
     part = maps(predictor, image, box)
-    np.testing.assert_allclose(
-        part, maps(predictor, image)[:, 13:50, 31:88], atol=2e-6
-    )
+    np.testing.assert_allclose(part, maps(predictor, image)[:, 13:50, 31:88], atol=2e-6)
 
 
 class Scarce(Predictor):
@@ -129,7 +125,9 @@ def test_the_cpu_takes_over_when_nothing_fits(monkeypatch: pytest.MonkeyPatch) -
     expected = maps(Predictor(network(2), "classes", CPU, torch.float32), image)
     predictor = scarce(room=0)
     out, notes = run_notes(predictor, image)
-    np.testing.assert_allclose(out, expected, atol=0.05)  # precision of the CPU's choice
+    np.testing.assert_allclose(
+        out, expected, atol=0.05
+    )  # precision of the CPU's choice
     assert "the CPU takes over" in notes[-1]
     assert predictor.device.type == "cpu"
 

@@ -12,7 +12,7 @@ from napari_unet.data.classes import ClassInfo
 from napari_unet.data.source import ImageSource
 from napari_unet.engine.context import TaskContext
 from napari_unet.models.model import Model
-from napari_unet.training.events import Notice, as_message
+from napari_unet.training.events import as_message
 from napari_unet.workflows import predict as predict_events
 from napari_unet.workflows import train as train_events
 
@@ -97,5 +97,4 @@ def _forward(events: Any, context: TaskContext) -> Any:
             event = next(events)
         except StopIteration as end:
             return end.value
-        if isinstance(event, Notice) or hasattr(event, "__dataclass_fields__"):
-            context.emit(as_message(event))
+        context.emit(as_message(event))

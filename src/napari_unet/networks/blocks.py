@@ -34,15 +34,6 @@ class ConvBlock(nn.Sequential):
         )
 
 
-class DoubleConv(nn.Sequential):
-    """Two `ConvBlock`: one level of a U-Net."""
-
-    def __init__(self, n_in: int, n_out: int, kernel: Size) -> None:
-        super().__init__(
-            ConvBlock(n_in, n_out, kernel), ConvBlock(n_out, n_out, kernel)
-        )
-
-
 def fold_batch_norm(network: nn.Module) -> nn.Module:
     """Fold every batch normalisation into the convolution before it, in place.
 

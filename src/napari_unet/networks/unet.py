@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from napari_unet.networks.blocks import (
     CONV,
     CONV_TRANSPOSE,
     MAX_POOL,
-    DoubleConv,
+    ConvBlock,
     Size,
 )
 
@@ -36,6 +37,8 @@ class UNet(nn.Module):
         stride of 1 along an axis leaves it alone, as coarsely sampled Z wants.
     kernels : sequence of tuple
         Kernel along (Z) Y X of each level.
+    convolutions : sequence of int
+        Convolutions in a row of each level, on the way down and on the way up.
     stem : tuple
         Stride along (Z) Y X of a first convolution, undone by the last one. With 2 the
         finest level, which costs most, runs at half resolution. 1 means no stem.
@@ -53,14 +56,19 @@ class UNet(nn.Module):
         channels: Sequence[int],
         strides: Sequence[Sequence[int]],
         kernels: Sequence[Sequence[int]],
+        convolutions: Sequence[int],
         stem: Sequence[int],
     ) -> None:
         super().__init__()
-        if not len(channels) == len(kernels) == len(strides) + 1:
-            raise ValueError("give one width and one kernel per level, strides between")
+        levels = len(channels)
+        if {len(kernels), len(convolutions), len(strides) + 1} != {levels}:
+            raise ValueError(
+                "give a width, kernel and count per level, strides between"
+            )
         self.stem_stride: Size = tuple(stem)
         self.strides: list[Size] = [tuple(s) for s in strides]
         self.kernels: list[Size] = [tuple(k) for k in kernels]
+        self.convolutions = list(convolutions)
         ndim = len(self.stem_stride)
         widths = list(channels)
 
@@ -75,7 +83,7 @@ class UNet(nn.Module):
         self.pools = nn.ModuleList()
         for level, width in enumerate(widths):
             before = widths[level - 1] if level else n_first
-            self.encoder.append(DoubleConv(before, width, self.kernels[level]))
+            self.encoder.append(self._block(level, before, width))
             if level < len(widths) - 1:
                 pool_args: Any = (self.strides[level],)
                 self.pools.append(MAX_POOL[ndim](*pool_args))
@@ -86,8 +94,7 @@ class UNet(nn.Module):
             stride: Any = self.strides[level]
             up = CONV_TRANSPOSE[ndim](widths[level + 1], widths[level], stride, stride)
             self.ups.append(up)
-            double = DoubleConv(2 * widths[level], widths[level], self.kernels[level])
-            self.decoder.append(double)
+            self.decoder.append(self._block(level, 2 * widths[level], widths[level]))
 
         if max(self.stem_stride) > 1:
             head_args: Any = (widths[0], n_out, self.stem_stride, self.stem_stride)
@@ -96,6 +103,13 @@ class UNet(nn.Module):
             one: Any = (1,) * ndim
             self.head = CONV[ndim](widths[0], n_out, one)
         self._initialise()
+
+    def _block(self, level: int, n_in: int, n_out: int) -> nn.Module:
+        kernel, count = self.kernels[level], self.convolutions[level]
+        sizes = [n_in] + [n_out] * count
+        return nn.Sequential(
+            *(ConvBlock(a, b, kernel) for a, b in itertools.pairwise(sizes))
+        )
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -125,8 +139,8 @@ class UNet(nn.Module):
         step, reach = self.stem_stride[axis], self.stem_stride[axis] - 1
         levels = len(self.kernels)
         for level, kernel in enumerate(self.kernels):
-            # Two convolutions down and, but for the coarsest level, two up.
-            passes = 4 if level < levels - 1 else 2
+            # Once on the way down and, but for the coarsest level, once on the way up.
+            passes = self.convolutions[level] * (2 if level < levels - 1 else 1)
             reach += passes * (kernel[axis] // 2) * step
             if level < levels - 1:
                 # Pooling and its transpose each look at most one pooled cell aside.

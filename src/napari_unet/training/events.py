@@ -6,7 +6,10 @@ Plain values only: every event crosses to another process as JSON (:func:`as_mes
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,6 @@ class Finished:
 TrainingEvent = Started | StepDone | Validated | Saved | Notice | Finished
 
 
-def as_message(event: TrainingEvent) -> dict[str, Any]:
+def as_message(event: DataclassInstance) -> dict[str, Any]:
     """The event as plain values, with its class name under ``"event"``."""
     return {"event": type(event).__name__, **asdict(event)}

@@ -113,6 +113,14 @@ def _patch(
     return tuple(max(4, int(f)) for f in fitted)
 
 
+def _convolutions(levels: int, kind: tuple[str, int]) -> list[int]:
+    """Two a level, as in the paper; on a CPU one at the finest, which costs most."""
+    counts = [2] * levels
+    if kind[0] == "cpu" and levels > 2:
+        counts[0] = 1
+    return counts
+
+
 def _network(
     config: TrainingConfig,
     patch: Sequence[int],
@@ -154,6 +162,7 @@ def _network(
         "channels": channels,
         "strides": strides,
         "kernels": kernels,
+        "convolutions": _convolutions(len(kernels), kind),
         "stem": stem,
     }
     return NetworkInfo(name="unet", arguments=arguments), divisor
