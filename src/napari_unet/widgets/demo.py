@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PLUGIN = "napari-unet-live"
 SIZE = (1366, 768)
+PICTURES = ("1-annotation.png", "2-training.png", "3-segmentation.png")
+FAILED = "failed.png"
 GRACE_S = 300
 """Seconds beyond the training time after which an unattended demo gives up."""
 
@@ -49,6 +51,8 @@ def run_in_viewer(output: Path, *, minutes: float, stay: bool) -> None:
     import napari
 
     output.mkdir(parents=True, exist_ok=True)
+    for name in (*PICTURES, FAILED):  # of an earlier demo; the folder may hold more
+        (output / name).unlink(missing_ok=True)
     # The demo leaves nothing in the user's own model folder.
     os.environ[FOLDER_VARIABLE] = str((output / "models").resolve())
     viewer = napari.Viewer(title="U-Net Live")
@@ -136,7 +140,7 @@ class Demo:
         widget.advanced.field("minutes").value = str(self.minutes)
         widget.name.value = "demo"
         widget.check()
-        self._picture("1-annotation.png")
+        self._picture(PICTURES[0])
         widget.request()  # raises where Train would stay grey
         self._say(f"Training for {self.minutes:g} minutes at most …")
         widget.panel.button.click()
@@ -149,7 +153,7 @@ class Demo:
             self._say(f"  {10 * share:3d} %  {run.message}")
         if share >= 6 and run.curve.scores and not self._pictured:
             self._pictured = True
-            self._picture("2-training.png")
+            self._picture(PICTURES[1])
 
     def _on_trained(self) -> None:
         run = self._train.run
@@ -183,11 +187,12 @@ class Demo:
             raise DemoError("The prediction ended without labels.")
         sample, labels = self.sample, result.labels
         self.annotation.visible = False
-        self._picture("3-segmentation.png")
+        self._picture(PICTURES[2])
         path = self.output / "labels.tif"
         write_labels(path, labels, sample.axes, sample.voxel_size, sample.unit)
-        for file in sorted(self.output.glob("*.png")):
-            self._say(f"Picture: {file}")
+        for name in PICTURES:
+            if (self.output / name).exists():
+                self._say(f"Picture: {self.output / name}")
         self._say(f"Labels:  {path}")
         self._say(score_in_words(sample.labels, labels))
         self.finished = True
@@ -217,7 +222,7 @@ class Demo:
 
             show_error(sentence)
         else:
-            self._picture("failed.png")
+            self._picture(FAILED)
             self.viewer.close()
 
     def _picture(self, name: str) -> None:
