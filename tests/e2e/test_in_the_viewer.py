@@ -200,6 +200,7 @@ def test_stop_keeps_the_model(train: TrainWidget, qtbot: Any) -> None:
     paint(train, "classes", steps=100_000)
     train.train()
     qtbot.waitUntil(lambda: len(train.run.curve.steps) > 3, timeout=MINUTES)
+    qtbot.waitUntil(train.panel.button.isEnabled, timeout=MINUTES)
     train.panel.button.click()
     qtbot.waitUntil(ended(train), timeout=MINUTES)
     assert train.run.state == "stopped", train.run.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from psygnal import Signal
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
 
@@ -19,6 +20,9 @@ _TONES: dict[str, Tone] = {"failed": "problem", "crashed": "problem", "done": "g
 
 class RunPanel(QWidget):
     """The button, why it cannot be pressed, the bar, and what the run says."""
+
+    refreshed = Signal()
+    """What the run says was shown; a view may follow at the same pace."""
 
     def __init__(
         self, run: EngineRun, verb: str, parent: QWidget | None = None
@@ -101,3 +105,4 @@ class RunPanel(QWidget):
             self.bar.setValue(round(1000 * run.progress))
         self.status.say(run.message, _TONES.get(run.state, "plain"))
         self.notices.say("\n".join(run.notices))
+        self.refreshed.emit()

@@ -101,7 +101,7 @@ class TrainWidget(DockWidget):
         self.preset.changed.connect(self.check_soon)
         self.name.changed.connect(self.check_soon)
         self.advanced.changed.connect(self.check_soon)
-        self.run.changed.connect(self._on_run)
+        self.panel.refreshed.connect(self._on_run)
 
     # What the user chose ---------------------------------------------------------
 
@@ -287,7 +287,7 @@ class TrainWidget(DockWidget):
 
     def close_parts(self) -> None:
         super().close_parts()
-        self.run.changed.disconnect(self._on_run)
+        self.panel.refreshed.disconnect(self._on_run)
         self.panel.close_run()
         self.annotation.close()
         self.run.stop()
