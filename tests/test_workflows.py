@@ -169,9 +169,9 @@ def test_bad_data_gets_its_sentence(tiny: Model) -> None:
         next(train([], training_config()))
     with pytest.raises(DataError, match="was trained on 1 channel"):
         napari_unet.predict(tiny, np.zeros((2, 32, 32)), axes="CYX")
+    labels = np.random.default_rng(0).integers(1, 3, (64, 64))
+    config = training_config(patch_size=(8, 32, 32))
     with pytest.raises(UserError, match="patch size has 3 numbers"):
-        labels = np.random.default_rng(0).integers(1, 3, (64, 64))
-        config = training_config(patch_size=(8, 32, 32))
         next(train([pair(labels)], config))
     with pytest.raises(ConfigError, match="'stepz'"):
         training_config(stepz=4)
