@@ -161,3 +161,14 @@ def _stay_on_cpu(to):  # type: ignore[no-untyped-def]
         return to(self, *args, **kwargs)
 
     return stay
+
+
+def test_small_volumes_are_not_blown_up_by_their_halo() -> None:
+    predictor = Predictor(network(3), "classes", CPU, torch.float32, tile=(16, 16, 16))
+    (tile,) = predictor.tiles((9, 16, 12))
+    assert tile.outer_size == (10, 16, 12)
+    seamed = predictor.tiles((9, 40, 12))
+    assert {t.halo[0] for t in seamed} == {0}
+    assert all(t.halo[1] > 0 for t in seamed)
+    part = predictor.tiles((9, 40, 12), ((2, 7), (0, 40), (0, 12)))
+    assert part[0].halo[0] > 0

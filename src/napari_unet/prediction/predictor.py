@@ -70,7 +70,8 @@ class Predictor:
         Largest core of a tile; chosen by device otherwise.
     halo : sequence of int, optional
         Context around a core; by default the network's full reach in 2D (tiles then
-        equal the whole image) and at most `HALO_3D` in 3D.
+        equal the whole image). In 3D at most `HALO_3D`, and none along an axis that
+        one tile covers.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Predictor:
         self.task = task
         self.divisor = description.divisor
         ndim = len(self.divisor)
+        self._exact = ndim == 2 or halo is not None
         if halo is None:
             limit = math.inf if ndim == 2 else HALO_3D
             halo = [int(min(reach, limit)) for reach in description.halo]
@@ -105,7 +107,15 @@ class Predictor:
 
     def tiles(self, shape: Sequence[int], box: Box | None = None) -> list[Tile]:
         """Tiles of an image of `shape` (Z) Y X, or of a box of it."""
-        return plan_tiles(shape, self.tile, self.halo, self.divisor, box)
+        box = box or tuple((0, n) for n in shape)
+        halo = self.halo
+        if not self._exact:
+            # One tile along an axis has no seams there, and training saw borders too.
+            halo = tuple(
+                0 if span == (0, n) and n <= t else h
+                for span, n, t, h in zip(box, shape, self.tile, halo, strict=True)
+            )
+        return plan_tiles(shape, self.tile, halo, self.divisor, box)
 
     def run(
         self,
