@@ -382,7 +382,15 @@ def test_a_terminal_gets_a_bar(monkeypatch, capsys):
 # --- signals -------------------------------------------------------------------------
 
 
-def test_the_first_ctrl_c_asks_and_the_second_interrupts(capsys):
+@pytest.fixture
+def ctrl_c_interrupts():
+    """Ctrl-C as in a terminal; programs started in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_first_ctrl_c_asks_and_the_second_interrupts(capsys, ctrl_c_interrupts):
     before = signal.getsignal(signal.SIGINT)
     stop = SoftStop()
     with stop.released():
