@@ -94,7 +94,7 @@ class TrainingConfig(_Model):
         12,
         gt=0,
         title="Patience",
-        description="Validations without a better score before training ends",
+        description="Validations without a better score before training may end early",
     )
     seed: int = Field(0, ge=0, title="Seed")
     device: DeviceName = Field("auto", title="Device")

@@ -164,7 +164,7 @@ def test_patience_ends_a_run_that_does_not_improve(
     monkeypatch.setattr(f"{validation}.loss", lambda *a: 1.0)
     _, events = run({"task": "objects", "max_steps": 100, "patience": 2})
     assert events[-1].reason == "the score no longer improves"
-    assert events[-1].step == 15
+    assert events[-1].step == 35
 
 
 def test_among_equal_scores_the_loss_decides(monkeypatch: pytest.MonkeyPatch) -> None:

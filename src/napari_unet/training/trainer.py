@@ -37,6 +37,8 @@ VALIDATIONS = 20
 VALIDATION_SHARE = 0.08
 """Share of the time that validation may take in a run whose minutes are counted."""
 MIN_SECONDS_BETWEEN = 5.0
+PATIENCE_SHARE = 0.3
+"""Share of the budget without a better score before a run may end early."""
 
 
 @dataclass
@@ -48,9 +50,9 @@ class Progress:
     best_score: float | None = None
     best_loss: float = math.inf
     """Of the held-out part, where the best score was reached."""
-    best_step: int = 0
     validations: int = 0
     since_best: int = 0
+    best_share: float = 0.0
 
 
 class Trainer:
@@ -147,10 +149,20 @@ class Trainer:
                 p.seconds = time.monotonic() - begun
                 taken = time.monotonic() - started
                 next_validation = p.seconds + self._seconds_between(taken)
-                if p.since_best >= self.config.patience and reason is None:
+                if reason is None and self._is_stuck():
                     reason = "the score no longer improves"
         p.seconds = time.monotonic() - begun
         yield Finished(p.step, reason, p.best_score, p.seconds)
+
+    def _is_stuck(self) -> bool:
+        """Whether the score has not improved for long.
+
+        A part of the budget, too, and not only validations: while the learning rate is
+        high, scores wander, and most of the gain comes as it falls.
+        """
+        p = self.progress
+        waited = self._share() - p.best_share
+        return p.since_best >= self.config.patience and waited >= PATIENCE_SHARE
 
     def _share(self) -> float:
         """Share of the budget that is used."""
@@ -226,7 +238,7 @@ class Trainer:
         best = p.best_score is None or (score, -loss) > (p.best_score, -p.best_loss)
         if best:
             p.best_score, p.best_loss = score, loss
-            p.best_step, p.since_best = p.step, 0
+            p.best_share, p.since_best = self._share(), 0
             self.best = _copied(self.average.network)
         else:
             p.since_best += 1
