@@ -137,7 +137,7 @@ class Trainer:
             self.average.update(self.network, p.step)
             p.seconds = time.monotonic() - begun
             share = self._share()
-            left = p.seconds / share * (1 - share) if share > 0 else math.inf
+            left = max(0.0, p.seconds / share - p.seconds) if share else math.inf
             yield StepDone(p.step, loss, min(1.0, share), left)
             if share >= 1:
                 reason = "all steps are done" if plan.max_steps else "time is up"
