@@ -114,9 +114,12 @@ def predict(
     intensity = measure_range(source, model.info.normalization)
     total = len(chosen) * len(predictor.tiles(source.spatial_shape, box))
     values = np.array([c.result_value for c in model.info.classes], np.int32)
+    # Classes are decided tile by tile; only objects need the maps of a whole sample.
+    keeps_maps = model.info.task == "objects" or maps is not None
+    held = np.zeros((n_maps, *flat_shape[1:]) if keeps_maps else 0, np.float32)
     done, complete = 0, True
     for position, sample in enumerate(chosen):
-        held = np.zeros((n_maps, *flat_shape[1:]), np.float32)
+        held.fill(0)
         index = position if order is None else sample_index(source.sample_shape, sample)
         out = flat_labels[index]
         for part in predictor.run(source, intensity, sample, box):
@@ -126,7 +129,7 @@ def predict(
             where = part.tile.target
             if model.info.task == "classes":
                 out[where] = values[part.maps.argmax(axis=0)]
-            if model.info.task == "objects" or maps is not None:
+            if keeps_maps:
                 held[(slice(None), *where)] = part.maps
             done += 1
             yield TileDone(min(done, total), total)
