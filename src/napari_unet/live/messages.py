@@ -83,11 +83,33 @@ class Limit:
     box: LabelsBox | None
 
 
-ViewerMessage = Strokes | View | Pause | Continue | StartAfresh | FindNext | Limit
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """The classes are others now: one was painted for the first time, or renamed.
+
+    Comes before the `Strokes` of a new class. Their order stays; new ones come last.
+    """
+
+    classes: list[dict[str, Any]]
+    """Fields of :class:`~napari_unet.data.classes.ClassInfo`."""
+
+
+ViewerMessage = (
+    Strokes | View | Pause | Continue | StartAfresh | FindNext | Limit | Classes
+)
 
 _MESSAGES: dict[str, type[ViewerMessage]] = {
     kind.__name__: kind
-    for kind in (Strokes, View, Pause, Continue, StartAfresh, FindNext, Limit)
+    for kind in (
+        Strokes,
+        View,
+        Pause,
+        Continue,
+        StartAfresh,
+        FindNext,
+        Limit,
+        Classes,
+    )
 }
 
 
