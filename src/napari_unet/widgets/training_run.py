@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,21 +64,29 @@ class TrainingRun(EngineRun):
         self.model_path = None
         self._saved = None
         self._last = ""
-        path = free_path(request.name)
-        config = request.config
         self._submit(
-            {
-                **request.image.params(),
-                "config": config.model_dump(mode="json"),
-                "classes": None
-                if request.classes is None
-                else [c.model_dump(mode="json") for c in request.classes],
-                "model_path": str(path),
-                "model_name": model_name(path),
-            },
-            {**request.image.inputs(), "annotation": copied(request.annotation)},
-            {},
+            self._params(request), self._inputs(request), self._outputs(request)
         )
+
+    def _params(self, request: TrainingRequest) -> dict[str, Any]:
+        path = free_path(request.name)
+        return {
+            **request.image.params(),
+            "config": request.config.model_dump(mode="json"),
+            "classes": None
+            if request.classes is None
+            else plain_classes(request.classes),
+            "model_path": str(path),
+            "model_name": model_name(path),
+        }
+
+    def _inputs(self, request: TrainingRequest) -> dict[str, Any]:
+        return {**request.image.inputs(), "annotation": copied(request.annotation)}
+
+    def _outputs(
+        self, request: TrainingRequest
+    ) -> dict[str, tuple[tuple[int, ...], str]]:
+        return {}
 
     def _on_task_event(self, event: dict[str, Any]) -> None:
         kind = event.get("event")
@@ -88,10 +97,7 @@ class TrainingRun(EngineRun):
         elif kind == "StepDone":
             self.curve.steps.append(int(event["step"]))
             self.curve.losses.append(float(event["loss"]))
-            self.progress = min(max(float(event["progress"]), 0.0), 1.0)
-            if self.state == "running":
-                left = in_words(float(event["seconds_left"]))
-                self.message = f"Step {event['step']:,}: {left} left at most"
+            self._on_step(event)
         elif kind == "Validated":
             self.curve.score_steps.append(int(event["step"]))
             self.curve.scores.append(float(event["score"]))
@@ -101,6 +107,12 @@ class TrainingRun(EngineRun):
             self._saved = str(event["path"])
         elif kind == "Finished":
             self._last = _why(event)
+
+    def _on_step(self, event: dict[str, Any]) -> None:
+        self.progress = min(max(float(event["progress"]), 0.0), 1.0)
+        if self.state == "running":
+            left = in_words(float(event["seconds_left"]))
+            self.message = f"Step {event['step']:,}: {left} left at most"
 
     def _on_done(self, result: dict[str, Any], *, stopped: bool) -> str:
         where = result.get("model_path") or self._saved
@@ -117,6 +129,11 @@ class TrainingRun(EngineRun):
         self.model_path = Path(self._saved)
         self._session.model_saved.emit(self.model_path)
         return f"{sentence} The best model so far is {model_name(self.model_path)!r}."
+
+
+def plain_classes(classes: Sequence[ClassInfo]) -> list[dict[str, Any]]:
+    """Classes as plain values, for the engine."""
+    return [c.model_dump(mode="json") for c in classes]
 
 
 def _why(event: dict[str, Any]) -> str:
