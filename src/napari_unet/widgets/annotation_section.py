@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QWidget
 
 from napari_unet.config import AnnotationRule, Task
 from napari_unet.widgets.annotation_layer import remember_rule, rule_of
+from napari_unet.widgets.box_layer import is_preview
 from napari_unet.widgets.paint_section import PaintSection
 from napari_unet.widgets.style import Colors, Message, narrow
 
@@ -92,7 +93,11 @@ class AnnotationSection:
         """Offer the Labels layers that the viewer has now."""
         from napari.layers import Labels
 
-        found = [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
+        found = [
+            layer
+            for layer in self._viewer.layers
+            if isinstance(layer, Labels) and not is_preview(layer)
+        ]
         before = self.layer.value
         with self.layer.changed.blocked():
             self.layer.choices = [(layer.name, layer) for layer in found]

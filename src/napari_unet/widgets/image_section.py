@@ -11,6 +11,7 @@ from psygnal import Signal
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QMenu, QToolButton, QWidget
 
 from napari_unet.errors import DataError
+from napari_unet.widgets.box_layer import is_preview
 from napari_unet.widgets.layers import ImageSnapshot, snapshot
 from napari_unet.widgets.readings import Reading, layer_shape, readings
 from napari_unet.widgets.style import narrow, show_row
@@ -66,7 +67,11 @@ class ImageSection:
         """Offer the image layers that the viewer has now."""
         from napari.layers import Image
 
-        images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        images = [
+            layer
+            for layer in self._viewer.layers
+            if isinstance(layer, Image) and not is_preview(layer)
+        ]
         before = self.image.value
         self._more = [layer for layer in self._more if layer in images]
         with self.image.changed.blocked():
@@ -125,6 +130,7 @@ class ImageSection:
             for layer in self._viewer.layers
             if isinstance(layer, Image)
             and layer is not first
+            and not is_preview(layer)
             and not layer.rgb
             and layer_shape(layer) == layer_shape(first)
         ]

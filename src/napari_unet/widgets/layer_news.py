@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
+from napari_unet.widgets.box_layer import is_preview
+
 if TYPE_CHECKING:
     import napari
     from napari.layers import Layer
@@ -33,22 +35,28 @@ class LayerNews:
             self._forget(layer)
 
     def _watch(self, layer: Layer) -> None:
+        if is_preview(layer):
+            return  # it changes several times a second, and nobody chooses it
         for name in self._EVENTS:
             if name in layer.events.emitters:
                 layer.events.emitters[name].connect(self._on_changed)
 
     def _forget(self, layer: Layer) -> None:
+        if is_preview(layer):
+            return
         for name in self._EVENTS:
             if name in layer.events.emitters:
                 layer.events.emitters[name].disconnect(self._on_changed)
 
     def _on_inserted(self, event: Any) -> None:
         self._watch(event.value)
-        self.changed.emit()
+        if not is_preview(event.value):
+            self.changed.emit()
 
     def _on_removed(self, event: Any) -> None:
         self._forget(event.value)
-        self.changed.emit()
+        if not is_preview(event.value):
+            self.changed.emit()
 
     def _on_changed(self, _: Any) -> None:
         self.changed.emit()

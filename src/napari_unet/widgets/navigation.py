@@ -1,0 +1,105 @@
+"""Moving a viewer to a place in an image, and showing where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QTimer
+
+from napari_unet.widgets.box_layer import PREVIEW_METADATA, insert_quietly
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Layer
+
+Box = tuple[tuple[int, int], ...]
+
+FLASH_MS = 1500
+"""How long a place is framed."""
+ROOM = 4.0
+"""The canvas shows at least this many times the edges of the place."""
+CLOSE = 12.0
+"""… and at most this many times."""
+
+
+def move_to(viewer: napari.Viewer, layer: Layer, box: Box) -> None:
+    """Show a box of a layer in the middle of the canvas, on its middle plane.
+
+    The zoom stays where the place can be seen with its surroundings.
+    """
+    middle = [(start + stop - 1) / 2 for start, stop in box]
+    world = np.asarray(layer.data_to_world(middle), float)
+    dims = viewer.dims
+    offset = dims.ndim - layer.ndim
+    for axis in range(layer.ndim):
+        if axis + offset not in dims.displayed:
+            dims.set_point(axis + offset, world[axis])
+    point = np.zeros(dims.ndim)
+    point[offset:] = world
+    shown = [point[axis] for axis in dims.displayed]
+    viewer.camera.center = (*([0.0] * (3 - len(shown))), *shown)
+    if dims.ndisplay == 2:
+        viewer.camera.zoom *= _zoom_factor(layer, box, set(dims.displayed), offset)
+
+
+def _zoom_factor(layer: Layer, box: Box, displayed: set[int], offset: int) -> float:
+    """How much closer the camera must go for the box to have its room."""
+    corners = np.asarray(layer.corner_pixels, float)
+    if getattr(layer, "multiscale", False):
+        corners = corners * np.asarray(layer.downsample_factors[layer.data_level])
+    shown = [axis for axis in range(layer.ndim) if axis + offset in displayed]
+    canvas = min(float(corners[1, axis] - corners[0, axis]) for axis in shown)
+    edge = max(box[axis][1] - box[axis][0] for axis in shown)
+    if canvas <= 0:
+        return 1.0  # never drawn
+    wanted = min(max(canvas, ROOM * edge), CLOSE * edge)
+    return canvas / wanted
+
+
+def flash(viewer: napari.Viewer, place: Mapping[str, Any], box: Box) -> None:
+    """Frame a box for a moment.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    place : mapping
+        Arguments that put a layer over the image.
+    box : Box
+        In voxels of the image.
+    """
+    from napari.layers import Shapes
+
+    offset = viewer.dims.ndim - len(box)
+    shown = [axis - offset for axis in viewer.dims.displayed][-2:]
+    if min(shown) < 0:
+        return
+    frame = Shapes(
+        [_rectangle(box, shown)],
+        shape_type="polygon",
+        edge_color="yellow",
+        face_color="transparent",
+        edge_width=max(1.0, max(box[axis][1] - box[axis][0] for axis in shown) / 60),
+        name="look here",
+        metadata=dict(PREVIEW_METADATA),
+        **place,
+    )
+    insert_quietly(viewer, frame, len(viewer.layers))
+    QTimer.singleShot(FLASH_MS, lambda: _take_away(viewer, frame))
+
+
+def _take_away(viewer: napari.Viewer, frame: Layer) -> None:
+    if frame in viewer.layers:
+        viewer.layers.remove(frame)
+
+
+def _rectangle(box: Box, shown: Sequence[int]) -> np.ndarray[Any, np.dtype[Any]]:
+    """Corners of a box in the plane of two axes, at its middle along the others."""
+    corners = np.tile([(start + stop - 1) / 2 for start, stop in box], (4, 1))
+    first, second = shown
+    low = [start - 0.5 for start, _ in box]
+    high = [stop - 0.5 for _, stop in box]
+    corners[:, first] = [low[first], low[first], high[first], high[first]]
+    corners[:, second] = [low[second], high[second], high[second], low[second]]
+    return corners
