@@ -476,6 +476,30 @@ def test_a_stopped_run_is_saved_and_goes_on(squares, monkeypatch, capsys):
     assert not (squares / "m.checkpoint").exists()
 
 
+def test_a_run_that_breaks_down_fails_and_keeps_what_was_good(
+    squares, monkeypatch, capsys
+):
+    from napari_unet.training.trainer import Trainer
+
+    step = Trainer._step
+    monkeypatch.setattr(
+        Trainer,
+        "_step",
+        lambda self: step(self) if self.progress.step < 2 else float("nan"),
+    )
+    rate = ("--learning-rate", "0.5")
+    assert train(squares, "--annotation", "complete", *SMALL, *rate) == 1
+    model = squares / f"m{SUFFIX}"
+    told = capsys.readouterr()
+    sentence = last_line(told.err)
+    assert "not a number after 2 steps" in sentence
+    assert f"are saved in {model}" in sentence
+    assert told.err.count("infinite") == 1
+    assert told.out == ""
+    assert run("predict", model, squares / "images", "--output", squares / "o") == 0
+    assert not list(squares.glob("*.checkpoint"))
+
+
 def test_resume_without_a_checkpoint_is_one_sentence(squares, capsys):
     assert train(squares, "--annotation", "complete", *SMALL, "--resume") == 1
     assert "checkpoint" in last_line(capsys.readouterr().err)

@@ -1,19 +1,20 @@
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import napari_unet
-from napari_unet.api import exhaust
 from napari_unet.config import training_config
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import AnnotationError, ConfigError, DataError, UserError
 from napari_unet.metrics.objects import match_objects
 from napari_unet.models.model import Model
-from napari_unet.workflows import TileDone, predict, train
+from napari_unet.workflows import TileDone, exhaust, outputs, predict, train
 
 QUICK = {"device": "cpu", "base_channels": 8, "learning_rate": 5e-3}
 
@@ -129,6 +130,53 @@ def test_stop_keeps_what_is_there(tiny: Model) -> None:
     )
     assert not result.complete
     assert [e for e in events if isinstance(e, TileDone)][-1].done < 5
+
+
+def test_stop_does_not_wait_until_objects_are_cut(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = replace(tiny, info=tiny.info.model_copy(update={"task": "objects"}))
+    cutting, let_go = threading.Event(), threading.Event()
+
+    def endless(foreground: np.ndarray, *_: object) -> np.ndarray:
+        cutting.set()
+        let_go.wait(60)
+        return np.ones(foreground.shape, np.int32)
+
+    monkeypatch.setattr(outputs, "decode_objects", endless)
+    image = np.random.default_rng(0).random((40, 40))
+    result = exhaust(predict(model, ImageSource((image,), "YX"), stop=cutting.is_set))
+    let_go.set()
+    assert not result.complete
+    assert not result.labels.any()
+
+
+def test_errors_while_objects_are_cut_arrive(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = replace(tiny, info=tiny.info.model_copy(update={"task": "objects"}))
+
+    def broken(*_: object) -> None:
+        raise MemoryError("too large")
+
+    monkeypatch.setattr(outputs, "decode_objects", broken)
+    with pytest.raises(MemoryError, match="too large"):
+        exhaust(predict(model, ImageSource((np.zeros((40, 40)),), "YX")))
+
+
+def test_probabilities_of_samples_go_where_they_are_wanted(tiny: Model) -> None:
+    image = np.random.default_rng(0).random((40, 3, 24))
+    source = ImageSource((image,), "YTX")
+    whole = exhaust(predict(tiny, source, probabilities=True))
+    assert whole.probabilities.shape == (2, 40, 3, 24)
+    np.testing.assert_allclose(
+        whole.probabilities.astype(np.float32).sum(axis=0), 1, atol=2e-3
+    )
+    out = np.zeros((2, 1, 40, 24), np.float16)
+    part = exhaust(predict(tiny, source, samples=[2], probabilities_out=out))
+    assert part.probabilities is out
+    np.testing.assert_array_equal(out[:, 0], whole.probabilities[:, :, 2])
+    np.testing.assert_array_equal(part.labels[0], whole.labels[:, 2])
 
 
 def test_results_carry_the_annotation_values() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +19,12 @@ from napari_unet.metrics.classes import class_scores, confusion
 from napari_unet.metrics.objects import match_objects, pool
 from napari_unet.models.model import Model
 from napari_unet.training.events import TrainingEvent
-from napari_unet.workflows import Prediction
+from napari_unet.workflows import exhaust
 from napari_unet.workflows import predict as predict_events
 from napari_unet.workflows import train as train_events
 
 ImageLike = ArrayLike | ImageSource | str | Path
 LabelsLike = ArrayLike | str | Path
-
-T = TypeVar("T")
 
 
 def train(
@@ -151,7 +149,7 @@ def predict(
     model = model if isinstance(model, Model) else Model.load(model)
     source = _source(image, axes, (), model.info.ndim, "image")
     events = predict_events(model, source, probabilities=probabilities, **options)
-    result: Prediction = exhaust(events, on_event)
+    result = exhaust(events, on_event)
     if probabilities:
         return result.labels, result.probabilities
     return result.labels
@@ -200,20 +198,6 @@ def evaluate(
     values = sorted({int(v) for _, t in pairs for v in np.unique(t) if v >= 0})
     tables = [confusion(t, p, values) for p, t in pairs]
     return class_scores(tables, values, 0 if 0 in values else None).as_dict()
-
-
-def exhaust(
-    events: Generator[Any, None, T], on_event: Callable[[Any], object] | None = None
-) -> T:
-    """Run a generator of events to its end and return what it returns."""
-    while True:
-        try:
-            event = next(events)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        if on_event is not None:
-            on_event(event)
 
 
 def _paired(some: Any, theirs: Any) -> list[tuple[Any, Any]]:

@@ -12,6 +12,7 @@ from napari_unet.data.source import ImageSource
 from napari_unet.errors import DataError
 from napari_unet.networks.unet import UNet
 from napari_unet.prediction.predictor import MemoryNote, Predictor, TileMaps
+from napari_unet.stopping import Stopped
 
 CPU = torch.device("cpu")
 RANGE = IntensityRange(np.zeros(1, np.float32), np.ones(1, np.float32))
@@ -130,6 +131,35 @@ def test_the_cpu_takes_over_when_nothing_fits(monkeypatch: pytest.MonkeyPatch) -
     )  # precision of the CPU's choice
     assert "the CPU takes over" in notes[-1]
     assert predictor.device.type == "cpu"
+
+
+def test_stop_is_asked_within_a_tile() -> None:
+    predictor = Predictor(network(2), "classes", CPU, torch.float32, tile=(32, 32))
+    predictor.max_batch_voxels = 1
+    image = np.random.default_rng(0).random((32, 64)).astype(np.float32)
+    source = ImageSource((image,), "YX")
+    asked, parts = [], []
+
+    def go(until: int) -> None:
+        def stop() -> bool:
+            asked.append(len(parts))
+            return len(asked) == until
+
+        asked.clear(), parts.clear()
+        for part in predictor.run(source, RANGE, 0, stop=stop):
+            parts.append(part)
+
+    go(until=0)
+    assert len(parts) == 2
+    per_tile = len(asked) // 2
+    assert per_tile > 10
+    with pytest.raises(Stopped):
+        go(until=per_tile + 5)
+    assert len(parts) == 1
+    assert asked[-1] == 1
+    # Nobody asks any more in the next run.
+    assert np.isfinite(maps(predictor, image)).all()
+    assert len(asked) == per_tile + 5
 
 
 def test_other_errors_are_not_taken_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from napari_unet import workflows
-from napari_unet.api import exhaust
 from napari_unet.config import training_config
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.source import ImageSource
@@ -15,6 +14,7 @@ from napari_unet.errors import ConfigError, DataError
 from napari_unet.models.model import Model
 from napari_unet.training.events import Finished, Saved, Started, StepDone, Validated
 from napari_unet.training.trainer import Trainer
+from napari_unet.workflows import exhaust
 
 
 def blobs(task: str, ndim: int = 2, size: int = 64, seed: int = 0) -> Annotation:
@@ -65,6 +65,7 @@ def test_stop_and_resume_is_bit_equal_to_no_stop(
     _, events = run(config, checkpoint=checkpoint, stop=lambda: next(calls))
     assert isinstance(events[-1], Finished)
     assert events[-1].reason == "stopped"
+    assert not events[-1].failed
     assert events[-1].step == 5
     resumed, events = run(config, resume=checkpoint)
     assert next(e.step for e in events if isinstance(e, StepDone)) == 6
@@ -97,7 +98,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_broken_loss_ends_the_run_and_keeps_the_last_good_weights(
-    monkeypatch: pytest.MonkeyPatch, bad: float
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bad: float
 ) -> None:
     good_step = Trainer._step
 
@@ -110,8 +111,11 @@ def test_a_broken_loss_ends_the_run_and_keeps_the_last_good_weights(
         return bad
 
     monkeypatch.setattr(Trainer, "_step", step)
-    model, events = run({"max_steps": 50})
+    checkpoint = tmp_path / "run.zip"
+    model, events = run({"max_steps": 50}, checkpoint=checkpoint)
     assert events[-1].step == 4
+    assert events[-1].failed
+    assert not checkpoint.exists()  # going on from there would fail again
     assert "not a number" in events[-1].reason
     assert all(torch.isfinite(t).all() for t in weights(model).values())
 

@@ -202,6 +202,12 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
     training.add_argument(
         "--levels", type=int, metavar="N", help="resolutions in the network"
     )
+    training.add_argument(
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help="size of the steps; lower it where the loss becomes infinite",
+    )
     _add_device_options(training)
 
 

@@ -22,6 +22,7 @@ from napari_unet.image_io import (
     write_probabilities,
 )
 from napari_unet.models.model_file import read_info
+from napari_unet.training.events import Notice
 
 if TYPE_CHECKING:
     from napari_unet.models.model import Model
@@ -119,19 +120,17 @@ def _segment(
 def _predict(
     model: Model, source: ImageSource, title: str, options: argparse.Namespace
 ) -> Prediction:
-    from napari_unet.workflows import TileDone, predict
+    from napari_unet.workflows import TileDone, exhaust, predict
 
     how = given(device=options.device, precision=options.precision)
     events = predict(model, source, probabilities=options.probabilities, **how)
+
+    def show(event: TileDone | Notice) -> None:
+        if isinstance(event, TileDone):
+            words = f"{event.done:,} of {event.total:,} tiles"
+            bar.show(event.done / event.total, words)
+        else:
+            bar.say(event.text)
+
     with Progress(title) as bar:
-        while True:
-            try:
-                event = next(events)
-            except StopIteration as end:
-                result: Prediction = end.value
-                return result
-            if isinstance(event, TileDone):
-                words = f"{event.done:,} of {event.total:,} tiles"
-                bar.show(event.done / event.total, words)
-            else:
-                bar.say(event.text)
+        return exhaust(events, show)

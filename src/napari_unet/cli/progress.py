@@ -99,7 +99,8 @@ class TrainingProgress:
             self._score = f", held-out score {event.score:.3f}"
         elif isinstance(event, Notice):
             self._progress.say(event.text)
-        elif isinstance(event, Finished):
+        elif isinstance(event, Finished) and not event.failed:
+            # What went wrong is told once, with what to do, by the command.
             steps = "1 step" if event.step == 1 else f"{event.step:,} steps"
             reason = f"{event.reason[:1].upper()}{event.reason[1:]}"
             took = _clock(event.seconds)

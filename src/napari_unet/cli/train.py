@@ -16,10 +16,10 @@ from napari_unet.config import TrainingConfig, training_config
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.checks import annotation_summary, training_problems
 from napari_unet.data.classes import ClassInfo, make_classes
-from napari_unet.errors import AnnotationError, DataError
+from napari_unet.errors import AnnotationError, DataError, TrainingDivergedError
 from napari_unet.image_io import pair_folders, read_image, read_labels
 from napari_unet.models.library import SUFFIX, model_name
-from napari_unet.training.events import Finished, Started
+from napari_unet.training.events import Finished, Started, TrainingEvent
 
 if TYPE_CHECKING:
     from napari_unet.models.model import Model
@@ -34,6 +34,7 @@ WISHES = (
     "batch_size",
     "base_channels",
     "levels",
+    "learning_rate",
     "device",
     "precision",
 )
@@ -53,8 +54,14 @@ def run(options: argparse.Namespace) -> int:
     if problems:
         raise AnnotationError(problems[0])
     classes = _named_classes(options.class_names, pairs, config)
-    model, code = _train(options, output, config, pairs, validation, classes)
+    model, end, code = _train(options, output, config, pairs, validation, classes)
     model.save(output)
+    if end.failed:
+        steps = "1 step" if end.step == 1 else f"{end.step:,} steps"
+        raise TrainingDivergedError(
+            f"The loss became infinite or not a number after {steps}: the last good "
+            f"weights are saved in {output}; try again with a lower --learning-rate."
+        )
     score = model.info.training.score
     if score is not None:
         say(f"Held-out {model.info.training.score_name}: {score:.3f}")
@@ -158,9 +165,12 @@ def _train(
     pairs: Sequence[Annotation],
     validation: Sequence[Annotation],
     classes: list[ClassInfo] | None,
-) -> tuple[Model, int]:
-    """The model, and the exit code: 0, or that of the signal that ended training."""
-    from napari_unet.workflows import train
+) -> tuple[Model, Finished, int]:
+    """The model, how training ended, and the exit code.
+
+    The code is 0, or that of the signal that ended training.
+    """
+    from napari_unet.workflows import exhaust, train
 
     checkpoint = output.with_name(f"{model_name(output)}.checkpoint")
     resume = options.resume
@@ -178,23 +188,25 @@ def _train(
         resume=resume,
         stop=stop.wanted,
     )
+    ends: list[Finished] = []
+
+    def listen(event: TrainingEvent) -> None:
+        progress.show(event)
+        if isinstance(event, Started):
+            # Before the first step there is nothing worth keeping.
+            stop.listen()
+        elif isinstance(event, Finished):
+            ends.append(event)
+
     with Progress("Training") as bar, stop.released():
         progress = TrainingProgress(bar)
-        while True:
-            try:
-                event = next(events)
-            except StopIteration as end:
-                model: Model = end.value
-                break
-            progress.show(event)
-            if isinstance(event, Started):
-                # Before the first step there is nothing worth keeping.
-                stop.listen()
-            elif isinstance(event, Finished) and not stop.code:
-                checkpoint.unlink(missing_ok=True)
-    if stop.code:
+        model = exhaust(events, listen)
+    end = ends[-1]
+    if stop.code and not end.failed:
         note("Go on with the same command and --resume.")
-    return model, stop.code
+    else:
+        checkpoint.unlink(missing_ok=True)
+    return model, end, stop.code
 
 
 class SoftStop:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, cast
@@ -27,6 +28,7 @@ from napari_unet.errors import DataError
 from napari_unet.networks.blocks import fold_batch_norm
 from napari_unet.networks.registry import Network
 from napari_unet.prediction.tiling import Tile, plan_tiles
+from napari_unet.stopping import Stop, Stopped, never
 
 TILE = {("cpu", 2): 1024, ("cpu", 3): 96, ("gpu", 2): 2048, ("gpu", 3): 192}
 """Largest edge of a tile's core in voxels, by kind of device and dimensions."""
@@ -123,6 +125,7 @@ class Predictor:
         intensity: IntensityRange,
         sample: int,
         box: Box | None = None,
+        stop: Stop = never,
     ) -> Iterator[TileMaps | MemoryNote]:
         """Maps of one sample, tile by tile.
 
@@ -137,17 +140,24 @@ class Predictor:
             Of the whole image.
         box : Box, optional
             Region to predict; context around it comes from the image itself.
+        stop : callable
+            Asked before every layer of the network: a tile may take seconds.
 
         Raises
         ------
+        Stopped
+            If `stop` said so; tiles that were given out are good.
         DataError
             If even the CPU has too little memory for the smallest tile.
         """
         todo = self.tiles(source.spatial_shape, box)
         while todo:
+            if stop():
+                raise Stopped
             batch = self._next_batch(todo)
             try:
-                maps = self._compute(batch, source, intensity, sample)
+                with self._asking(stop):
+                    maps = self._compute(batch, source, intensity, sample)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -157,6 +167,22 @@ class Predictor:
             del todo[: len(batch)]
             for tile, part in zip(batch, maps, strict=True):
                 yield TileMaps(tile, part)
+
+    @contextmanager
+    def _asking(self, stop: Stop) -> Iterator[None]:
+        """Let the network ask `stop` before every layer."""
+
+        def ask(*_: object) -> None:
+            if stop():
+                raise Stopped
+
+        layers = [m for m in self._folded.modules() if not any(m.children())]
+        hooks = [layer.register_forward_pre_hook(ask) for layer in layers]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def _next_batch(self, todo: list[Tile]) -> list[Tile]:
         """The longest run of equal tiles at the front that may be computed together."""

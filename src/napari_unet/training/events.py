@@ -73,6 +73,8 @@ class Finished:
     score: float | None
     """Score of the kept weights on the held-out part; ``None`` without one."""
     seconds: float
+    failed: bool = False
+    """Whether the loss became infinite or NaN, so that the run could not go on."""
 
 
 TrainingEvent = Started | StepDone | Validated | Saved | Notice | Finished

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from napari_unet.device import autocast, memory_format
 from napari_unet.losses.masked import classes_loss, objects_loss
 from napari_unet.networks.registry import build_network
 from napari_unet.segmentation.settings import DecoderInfo
+from napari_unet.stopping import Stop, never
 from napari_unet.training.averaging import WeightAverage
 from napari_unet.training.checkpoint import Checkpoint, with_prefix, without_prefix
 from napari_unet.training.events import Finished, StepDone, TrainingEvent, Validated
@@ -39,6 +40,10 @@ VALIDATION_SHARE = 0.08
 MIN_SECONDS_BETWEEN = 5.0
 PATIENCE_SHARE = 0.3
 """Share of the budget without a better score before a run may end early."""
+DIVERGED = (
+    "the loss became infinite or not a number; the last good weights are kept: try a "
+    "lower learning rate"
+)
 
 
 @dataclass
@@ -114,9 +119,7 @@ class Trainer:
             {"params": head, "rate": self.plan.learning_rate * HEAD_RATE},
         ]
 
-    def run(
-        self, stop: Callable[[], bool] = lambda: False
-    ) -> Generator[TrainingEvent, None, None]:
+    def run(self, stop: Stop = never) -> Generator[TrainingEvent, None, None]:
         """Train until the budget is used, nothing improves, or `stop` says so.
 
         Yields an event after every step; closing the generator ends the run at once.
@@ -124,14 +127,11 @@ class Trainer:
         p, plan = self.progress, self.plan
         begun = time.monotonic() - p.seconds
         next_validation = p.seconds + self._seconds_between(0.0)
-        reason = None
+        reason, failed = None, False
         while reason is None:
             loss = self._step()
             if not math.isfinite(loss):
-                reason = (
-                    "the loss became infinite or not a number; the last good weights "
-                    "are kept: try a lower learning rate"
-                )
+                reason, failed = DIVERGED, True
                 break
             p.step += 1
             self.average.update(self.network, p.step)
@@ -152,7 +152,7 @@ class Trainer:
                 if reason is None and self._is_stuck():
                     reason = "the score no longer improves"
         p.seconds = time.monotonic() - begun
-        yield Finished(p.step, reason, p.best_score, p.seconds)
+        yield Finished(p.step, reason, p.best_score, p.seconds, failed)
 
     def _is_stuck(self) -> bool:
         """Whether the score has not improved for long.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +30,7 @@ from napari_unet.errors import AnnotationError, ConfigError, DataError
 from napari_unet.models.info import ModelInfo, TrainingSummary
 from napari_unet.models.model import Model
 from napari_unet.segmentation.settings import DecoderInfo
+from napari_unet.stopping import Stop, never
 from napari_unet.training.checkpoint import Checkpoint
 from napari_unet.training.events import (
     Finished,
@@ -46,11 +47,6 @@ SECONDS_BETWEEN_SAVES = 30.0
 """Best weights and checkpoint reach the disk this often."""
 
 
-def never() -> bool:
-    """A stop signal that is never given."""
-    return False
-
-
 def train(
     pairs: Sequence[Annotation],
     config: TrainingConfig,
@@ -61,7 +57,7 @@ def train(
     autosave: Path | None = None,
     checkpoint: Path | None = None,
     resume: Path | None = None,
-    stop: Callable[[], bool] = never,
+    stop: Stop = never,
 ) -> Generator[TrainingEvent, None, Model]:
     """Train a model; a generator of events whose return value is the model.
 
@@ -79,7 +75,8 @@ def train(
     autosave : Path, optional
         Where the best weights so far are kept as a model file, every 30 s.
     checkpoint : Path, optional
-        Where the state of the run is kept, every 30 s and at the end.
+        Where the state of the run is kept, every 30 s and at the end, unless the run
+        failed.
     resume : Path, optional
         A checkpoint to go on from: same images, annotation and settings.
     stop : callable
@@ -100,12 +97,11 @@ def train(
     for event in trainer.run(stop):
         if isinstance(event, Finished):
             model = run.finish(event)
-            if checkpoint is not None:
+            # From where the loss broke down nothing could go on.
+            if checkpoint is not None and not event.failed:
                 trainer.checkpoint().save(checkpoint)
                 yield Saved(event.step, str(checkpoint))
-            yield Finished(
-                event.step, event.reason, model.info.training.score, event.seconds
-            )
+            yield replace(event, score=model.info.training.score)
             return model
         yield event
         unsaved |= trainer.best is None or (isinstance(event, Validated) and event.best)
