@@ -1,7 +1,9 @@
 """Superpixels: pieces of a plane whose borders follow the edges in the image.
 
-They grow from a regular grid of seeds over the gradient (compact watershed), which at
-equal size keeps more nuclei apart than clustering (SLIC) does, and is as quick.
+They grow from a grid of seeds, each moved to the flattest place nearby, over the
+gradient (compact watershed). With pieces of equal size, whole pieces painted rightly
+left no more pixels wrong than clustering (SLIC) did, on nuclei, membranes, vessels and
+stained tissue, and fewer where structures are thin.
 """
 
 from __future__ import annotations
@@ -44,13 +46,13 @@ def superpixels(plane: NDArray[Any], size: int) -> NDArray[np.int32]:
     """
     from skimage.segmentation import watershed
 
-    seeds = _seeds(plane.shape[1:], size)
-    pieces = watershed(_edges(plane), seeds, compactness=_COMPACTNESS)
+    edges = _edges(plane)
+    pieces = watershed(edges, _seeds(edges, size), compactness=_COMPACTNESS)
     return np.asarray(pieces, np.int32)
 
 
 def _edges(plane: NDArray[Any]) -> NDArray[np.float32]:
-    """Strongest gradient over the channels, each brought to 0 … 1; Y X."""
+    """Gradient over all channels together, each brought to 0 … 1; Y X."""
     from scipy.ndimage import gaussian_gradient_magnitude
 
     edges = np.zeros(plane.shape[1:], np.float32)
@@ -64,21 +66,36 @@ def _edges(plane: NDArray[Any]) -> NDArray[np.float32]:
         if high > low:
             values = np.clip((values - low) / (high - low), 0, 1)
             slope = gaussian_gradient_magnitude(values, _EDGE_SIGMA)
-            np.maximum(edges, slope, out=edges)
-    return edges
+            edges += slope**2
+    return np.sqrt(edges)
 
 
-def _seeds(shape: Sequence[int], size: int) -> NDArray[np.int32]:
-    """A grid of single pixels numbered 1, 2, 3, …, about `size` apart; Y X."""
+def _seeds(edges: NDArray[np.float32], size: int) -> NDArray[np.int32]:
+    """Single pixels numbered 1, 2, 3, …, about `size` apart and off the edges; Y X."""
+    height, width = edges.shape
     rows, columns = (
         np.floor((np.arange(count) + 0.5) * length / count).astype(int)
-        for length in shape
+        for length in edges.shape
         for count in [max(1, round(length / size))]
     )
-    seeds = np.zeros(tuple(shape), np.int32)
-    numbers = np.arange(1, len(rows) * len(columns) + 1, dtype=np.int32)
-    seeds[np.ix_(rows, columns)] = numbers.reshape(len(rows), len(columns))
+    y, x = (grid.ravel() for grid in np.meshgrid(rows, columns, indexing="ij"))
+    # Moved by at most a quarter of the distance, two seeds cannot meet.
+    reach = range(-((size - 1) // 4), (size - 1) // 4 + 1)
+    moves = sorted(((dy, dx) for dy in reach for dx in reach), key=_length)
+    heights = [
+        edges[np.clip(y + dy, 0, height - 1), np.clip(x + dx, 0, width - 1)]
+        for dy, dx in moves
+    ]
+    flattest = np.array(moves)[np.argmin(heights, axis=0)]
+    y = np.clip(y + flattest[:, 0], 0, height - 1)
+    x = np.clip(x + flattest[:, 1], 0, width - 1)
+    seeds = np.zeros(edges.shape, np.int32)
+    seeds[y, x] = np.arange(1, y.size + 1)
     return seeds
+
+
+def _length(move: tuple[int, int]) -> int:
+    return move[0] ** 2 + move[1] ** 2
 
 
 def outlines(pieces: NDArray[np.int32]) -> NDArray[np.uint8]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 METADATA_KEY = "napari_unet"
 _RULE = "annotation"
 _NAMES = "class_names"
+_COLORS = "class_colors"
 N_COLORS = 200
 """Values with a colour of their own; larger ones share one."""
 
@@ -114,6 +115,44 @@ def name_class(layer: Labels, value: int, name: str) -> None:
     layer.metadata[METADATA_KEY] = {**_memory(layer), _NAMES: names}
     if set(layer.features.columns) <= {"index", "class"}:  # nobody else's
         layer.features = class_features(names)
+
+
+def forget_class(layer: Labels, value: int) -> None:
+    """Drop the name of a value; its pixels stay as they are."""
+    names = {v: name for v, name in class_names(layer).items() if v != value}
+    layer.metadata[METADATA_KEY] = {**_memory(layer), _NAMES: names}
+    if set(layer.features.columns) <= {"index", "class"}:
+        layer.features = class_features(names)
+
+
+def chosen_colors(layer: Labels) -> dict[int, str]:
+    """Colours that were given to values of the layer, as ``#rrggbb``."""
+    colors = _memory(layer).get(_COLORS)
+    if not isinstance(colors, dict):
+        return {}
+    return {int(value): str(color) for value, color in colors.items()}
+
+
+def color_class(layer: Labels, value: int, color: str) -> None:
+    """Give a value of the layer a colour, ``#rrggbb``, and remember it."""
+    colors = {**chosen_colors(layer), value: color}
+    layer.metadata[METADATA_KEY] = {**_memory(layer), _COLORS: colors}
+    show_chosen_colors(layer)
+
+
+def show_chosen_colors(layer: Labels) -> None:
+    """Show the colours that the layer remembers; all others stay as they are."""
+    from napari.utils.colormaps import DirectLabelColormap
+
+    chosen = chosen_colors(layer)
+    if not chosen:
+        return
+    if isinstance(layer.colormap, DirectLabelColormap):
+        colors: dict[int | None, Any] = dict(layer.colormap.color_dict)
+    else:  # colours without end: keep those that a person can tell apart
+        colors = {None: layer.get_color(N_COLORS), 0: "transparent"}
+        colors.update({v: layer.get_color(v) for v in range(1, N_COLORS)})
+    layer.colormap = DirectLabelColormap(color_dict={**colors, **chosen})
 
 
 def _memory(layer: Labels) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from napari_unet.widgets.annotation_layer import remember_rule, rule_of
 from napari_unet.widgets.box_layer import is_preview
 from napari_unet.widgets.paint_section import PaintSection
 from napari_unet.widgets.style import Colors, Message, narrow
+from napari_unet.widgets.superpixel_section import SuperpixelSection
 
 if TYPE_CHECKING:
     import napari
@@ -63,6 +64,7 @@ class AnnotationSection:
         self.rule = ComboBox(choices=RULES, tooltip="What 0 means in this layer")
         self.meaning = Message("quiet")
         self.paint = PaintSection()
+        self.superpixels = SuperpixelSection(viewer)
         self.summary = Message("quiet")
         row = QWidget()
         layout = QHBoxLayout(row)
@@ -76,17 +78,20 @@ class AnnotationSection:
         form.addRow("Rule", self.rule.native)
         form.addRow("", self.meaning)
         form.addRow("", self.paint)
+        form.addRow("", self.superpixels)
         form.addRow("", self.summary)
         self.task.changed.connect(self._on_task)
         self.layer.changed.connect(self._on_layer)
         self.rule.changed.connect(self._on_rule)
         self.new.changed.connect(self._on_new)
         self.paint.renamed.connect(self.painted.emit)
+        self.paint.offered.connect(self.superpixels.show_for)
         self.refresh()
 
     def set_colors(self, colors: Colors) -> None:
         """Follow a change of theme."""
         self.meaning.set_colors(colors)
+        self.superpixels.set_colors(colors)
         self.summary.set_colors(colors)
 
     def refresh(self) -> None:
@@ -115,6 +120,7 @@ class AnnotationSection:
         """Listen to the chosen layer no longer."""
         self._watch(None)
         self.paint.close_layer()
+        self.superpixels.close_layer()
 
     def chosen_rule(self) -> AnnotationRule | None:
         """The rule for the chosen layer; ``None`` until the user has said it."""

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 MAX_ROWS = 12
 """More classes than this are not listed."""
 
+PAINTING = ("paint", "polygon", "fill")
+"""Tools of a Labels layer that paint the selected label."""
+
 _SWATCH = 18
 
 
@@ -34,7 +37,9 @@ class PaintSection(QWidget):
     """A button for each class that can be painted, and a field for its name."""
 
     renamed = Signal()
-    """A class got another name, or was added."""
+    """A class got another name or colour, was added or removed."""
+    offered = Signal(object)
+    """The layer that can be painted in, or ``None``; told again and again."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -67,6 +72,7 @@ class PaintSection(QWidget):
             The value that means background.
         """
         self._watch(layer)
+        self.offered.emit(layer)
         classes = []
         if layer is not None and task == "classes":
             classes = classes_of(layer, values, background)[:MAX_ROWS]
@@ -145,10 +151,11 @@ class PaintSection(QWidget):
         self._row(*parts, new)
 
     def paint_with(self, value: int, _: bool = False) -> None:
-        """Select a label and the brush."""
+        """Select a label, and the brush unless another tool that paints is chosen."""
         if self._layer is not None:
             self._layer.selected_label = value
-            self._layer.mode = "paint"
+            if self._layer.mode not in PAINTING:
+                self._layer.mode = "paint"
 
     def paint_new_object(self, _: bool = False) -> None:
         """Select a label that is not in use yet."""

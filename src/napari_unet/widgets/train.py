@@ -58,6 +58,7 @@ class TrainWidget(DockWidget):
         form = self.add_form()
         self.image = ImageSection(self.viewer, form)
         self.annotation = AnnotationSection(self.viewer, form)
+        self.annotation.superpixels.image = self.image.snapshot
         self._add_settings(form)
         self.panel = RunPanel(self.run, "Train")
         self.panel.button.clicked.connect(self.train_or_stop)
