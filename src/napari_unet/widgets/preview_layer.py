@@ -38,8 +38,10 @@ class PreviewLayer:
         Names and colours of the classes; ``None`` for objects.
     """
 
-    removed = Signal()
-    """The user deleted the labels."""
+    changed = Signal()
+    """The user deleted the labels, or hid or showed them."""
+    map_removed = Signal()
+    """The user deleted the map."""
 
     def __init__(
         self,
@@ -52,11 +54,13 @@ class PreviewLayer:
         self._name = name
         self._place = place
         self._row_axis = row_axis
-        self._classes = classes
+        self.classes = classes
         self._wanted = True
+        self._map_name = "map"
         self._labels = BoxLayer(viewer, self._make_labels)
         self._map = BoxLayer(viewer, self._make_map)
         self._labels.removed.connect(self._on_removed)
+        self._map.removed.connect(self.map_removed.emit)
 
     def close(self) -> None:
         """Leave the layers to the user; they change no more."""
@@ -141,7 +145,7 @@ class PreviewLayer:
 
     def set_classes(self, classes: Sequence[ClassInfo]) -> None:
         """Show other names and colours."""
-        self._classes = classes
+        self.classes = classes
         layer = self.layer
         if layer is not None:
             for name, value in self._look().items():
@@ -152,17 +156,17 @@ class PreviewLayer:
     def _small(self, labels: NDArray[np.int32]) -> NDArray[Any]:
         """The labels in the smallest type: napari shows 8 and 16 bits at once."""
         largest = int(labels.max(initial=0))
-        if self._classes is not None:
-            largest = max([largest, *(c.result_value for c in self._classes)])
+        if self.classes is not None:
+            largest = max([largest, *(c.result_value for c in self.classes)])
         elif largest < 2**16:
             largest = 2**16 - 1  # the number of objects goes up and down
         return labels.astype(np.min_scalar_type(largest))
 
     def _look(self) -> dict[str, Any]:
         """Colours and names; objects keep napari's own colours."""
-        if self._classes is None:
+        if self.classes is None:
             return {}
-        shown = [c for c in self._classes if c.result_value]
+        shown = [c for c in self.classes if c.result_value]
         return {
             "colormap": class_colors(shown),
             "features": class_features({c.result_value: c.name for c in shown}),
@@ -171,13 +175,15 @@ class PreviewLayer:
     def _make_labels(self, data: NDArray[Any], **place: Any) -> Labels:
         from napari.layers import Labels
 
-        return Labels(
+        layer = Labels(
             data,
             name=f"{self._name} preview",
             opacity=OPACITY,
             **self._look(),
             **place,
         )
+        layer.events.visible.connect(self._on_visible)
+        return layer
 
     def _make_map(self, data: NDArray[Any], **place: Any) -> Image:
         from napari.layers import Image
@@ -191,6 +197,9 @@ class PreviewLayer:
             **place,
         )
 
+    def _on_visible(self, _: Any = None) -> None:
+        self.changed.emit()
+
     def _on_removed(self) -> None:
         self._wanted = False
-        self.removed.emit()
+        self.changed.emit()

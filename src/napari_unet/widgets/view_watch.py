@@ -49,12 +49,12 @@ class ViewWatch:
         self._settle = QTimer()
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
-        self._settle.timeout.connect(self.look)
+        self._settle.timeout.connect(lambda: self.look())
         # A canvas that is drawn late knows its corners late, and a window that is
         # made larger sends no event of the viewer.
         self._again = QTimer()
         self._again.setInterval(AGAIN_MS)
-        self._again.timeout.connect(self.look)
+        self._again.timeout.connect(lambda: self.look())
         self._again.start()
         for emitter in self._emitters():
             emitter.connect(self._on_moved)
@@ -76,13 +76,13 @@ class ViewWatch:
         self._settle.stop()
         self._again.stop()
 
-    def look(self) -> None:
-        """Tell the view now, if it is another one than before."""
+    def look(self, *, again: bool = False) -> None:
+        """Tell the view now, if it is another one than before, or if asked `again`."""
         box = self._shown()
         if box is None:
             return
         box = clipped(box)
-        if box != self._box:
+        if again or box != self._box:
             self._box = box
             self.moved.emit(box)
 
