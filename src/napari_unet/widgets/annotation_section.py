@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QWidget
 from napari_unet.config import AnnotationRule, Task
 from napari_unet.widgets.annotation_layer import remember_rule, rule_of
 from napari_unet.widgets.box_layer import is_preview
+from napari_unet.widgets.limit_section import LimitSection
 from napari_unet.widgets.paint_section import PaintSection
 from napari_unet.widgets.style import Colors, Message, narrow
 from napari_unet.widgets.superpixel_section import SuperpixelSection
@@ -65,6 +66,7 @@ class AnnotationSection:
         self.meaning = Message("quiet")
         self.paint = PaintSection()
         self.superpixels = SuperpixelSection(viewer)
+        self.limit = LimitSection(viewer)
         self.summary = Message("quiet")
         row = QWidget()
         layout = QHBoxLayout(row)
@@ -79,6 +81,7 @@ class AnnotationSection:
         form.addRow("", self.meaning)
         form.addRow("", self.paint)
         form.addRow("", self.superpixels)
+        form.addRow("", self.limit)
         form.addRow("", self.summary)
         self.task.changed.connect(self._on_task)
         self.layer.changed.connect(self._on_layer)
@@ -86,12 +89,15 @@ class AnnotationSection:
         self.new.changed.connect(self._on_new)
         self.paint.renamed.connect(self.painted.emit)
         self.paint.offered.connect(self.superpixels.show_for)
+        self.paint.offered.connect(self.limit.show_for)
+        self.limit.changed.connect(self._on_limit)
         self.refresh()
 
     def set_colors(self, colors: Colors) -> None:
         """Follow a change of theme."""
         self.meaning.set_colors(colors)
         self.superpixels.set_colors(colors)
+        self.limit.set_colors(colors)
         self.summary.set_colors(colors)
 
     def refresh(self) -> None:
@@ -121,6 +127,7 @@ class AnnotationSection:
         self._watch(None)
         self.paint.close_layer()
         self.superpixels.close_layer()
+        self.limit.close_layer()
 
     def chosen_rule(self) -> AnnotationRule | None:
         """The rule for the chosen layer; ``None`` until the user has said it."""
@@ -140,6 +147,9 @@ class AnnotationSection:
 
     def _on_painted(self, _: Any = None) -> None:
         self.painted.emit()
+
+    def _on_limit(self, _: Any = None) -> None:
+        self.painted.emit()  # other strokes count now
 
     def _on_layer(self, _: Any = None) -> None:
         layer: Labels | None = self.layer.value

@@ -12,6 +12,7 @@ from napari_unet.widgets.annotation_layer import class_colors, class_features
 from napari_unet.widgets.dock import DockWidget
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.image_section import ImageSection
+from napari_unet.widgets.limit_box import LimitBox
 from napari_unet.widgets.model_section import ModelSection
 from napari_unet.widgets.placement import displayed_box, result_layer
 from napari_unet.widgets.prediction_run import (
@@ -26,7 +27,11 @@ from napari_unet.widgets.style import Colors, narrow
 if TYPE_CHECKING:
     import napari
 
-REGIONS = [("Whole image or stack", "whole"), ("Current view", "view")]
+REGIONS = [
+    ("Whole image or stack", "whole"),
+    ("Current view", "view"),
+    ("Only inside a box", "box"),
+]
 
 
 class PredictWidget(DockWidget):
@@ -46,8 +51,10 @@ class PredictWidget(DockWidget):
         self.region = ComboBox(
             choices=REGIONS,
             value="whole",
-            tooltip="The current view is the plane and the part that you see now",
+            tooltip="The current view is the plane and the part that you see now; "
+            "a box is a rectangle in a Shapes layer, through all planes",
         )
+        self.limit = LimitBox(self.viewer, self)
         narrow(self.region.native)
         self.probabilities = CheckBox(
             text="Probabilities as image layers",
@@ -60,8 +67,10 @@ class PredictWidget(DockWidget):
         self.add(self.panel)
         self.add_device_line()
         self.layer_news.changed.connect(self.image.refresh)
-        self.image.changed.connect(self.check)
+        self.image.changed.connect(self._on_image)
         self.model.changed.connect(self.check)
+        self.region.changed.connect(self._on_region)
+        self.limit.changed.connect(self.check)
         self.run.ended.connect(self._on_ended)
         self.apply_theme()
         self.check()
@@ -86,6 +95,10 @@ class PredictWidget(DockWidget):
         if self.region.value == "view":
             layer = self.image.layers()[0]
             box = displayed_box(layer, image.reading, self.viewer.dims)
+        elif self.region.value == "box":
+            box = self.limit.box
+            if box is None:
+                raise DataError("There is no box: choose the region again to draw one.")
         return PredictionRequest(
             image=image,
             model_path=path,
@@ -102,6 +115,23 @@ class PredictWidget(DockWidget):
             self.panel.set_problem(str(error))
         else:
             self.panel.set_problem("")
+
+    def _on_image(self) -> None:
+        self._aim()
+        self.check()
+
+    def _on_region(self, _: Any = None) -> None:
+        self._aim()
+        if self.region.value == "box":
+            self.limit.draw()
+        self.check()
+
+    def _aim(self) -> None:
+        """Look for the box in the image that is chosen now."""
+        layers, reading = self.image.layers(), self.image.reading.value
+        layer = layers[0] if layers else None
+        first = reading is not None and reading.axes[0] == "C"
+        self.limit.set_target(layer, channels_first=first)
 
     def predict_or_stop(self) -> None:
         """What the button does."""
@@ -160,5 +190,6 @@ class PredictWidget(DockWidget):
         super().close_parts()
         self.panel.close_run()
         self.model.close()
+        self.limit.close()
         self.run.ended.disconnect(self._on_ended)
         self.run.stop()
