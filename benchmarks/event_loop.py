@@ -94,6 +94,7 @@ def main() -> None:
     host = EngineHost(Engine())
     host.start()
     widget = TrainWidget(viewer, host, Session())
+    widget.learn.value = False
     widget.annotation.task.value = "objects"
     viewer.window.add_dock_widget(widget, name="Train U-Net")
     pauses = Pauses(viewer)

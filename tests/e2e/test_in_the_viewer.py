@@ -49,6 +49,7 @@ def viewer(make_napari_viewer: Callable[..., Any], host: Any) -> Any:
 @pytest.fixture
 def train(viewer: Any, host: Any, session: Session) -> TrainWidget:
     made = TrainWidget(viewer, host, session)
+    made.learn.value = False
     viewer.window.add_dock_widget(made, name="Train U-Net")
     return made
 
@@ -313,6 +314,7 @@ viewer = napari.Viewer()
 viewer.add_image(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8))
 _, train = viewer.window.add_plugin_dock_widget("napari-unet-live", "Train U-Net")
 viewer.window.add_plugin_dock_widget("napari-unet-live", "Predict U-Net")
+train.learn.value = False
 train.annotation.task.value = "classes"
 train.new_annotation()
 labels = np.ones((64, 64), np.int32)

@@ -28,11 +28,15 @@ class FakeJob:
     inputs: Mapping[str, Any]
     on_event: Callable[[dict[str, Any]], None]
     outputs: dict[str, np.ndarray]
+    sent: list[dict[str, Any]] = field(default_factory=list)
     stops: int = 0
     released: bool = False
 
     def stop(self) -> None:
         self.stops += 1
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        self.sent.append(dict(message))
 
     def release(self) -> None:
         self.released = True
@@ -89,7 +93,7 @@ def engine() -> FakeEngine:
     # The fake must not drift from the engine it stands for.
     real_engine, real_job = create_autospec(Engine), create_autospec(Job)
     for fake, real in ((FakeEngine, real_engine), (FakeJob, real_job)):
-        for name in ("submit", "start", "poll", "close", "stop", "release"):
+        for name in ("submit", "start", "poll", "close", "stop", "release", "send"):
             assert hasattr(fake, name) == hasattr(real, name), name
     return FakeEngine()
 

@@ -27,6 +27,7 @@ def session() -> Session:
 @pytest.fixture
 def widget(viewer: Any, host: Any, session: Session) -> TrainWidget:
     made = TrainWidget(viewer, host, session)
+    made.learn.value = False  # learning while painting: test_live_training.py
     viewer.window.add_dock_widget(made, name="Train U-Net")
     return made
 

@@ -136,6 +136,7 @@ class Demo:
         widget.image.set_layers([self.image])
         widget.annotation.task.value = self.sample.task
         widget.annotation.choose(self.annotation)
+        widget.learn.value = False
         widget.preset.value = "fast"
         widget.advanced.field("minutes").value = str(self.minutes)
         widget.name.value = "demo"
