@@ -10,9 +10,13 @@ import pytest
 from napari.layers import Image, Labels
 
 from napari_unet.widgets.annotation_layer import (
+    annotation_colors,
+    chosen_colors,
     class_names,
+    classes_of,
     name_class,
     new_annotation_layer,
+    show_chosen_colors,
 )
 from napari_unet.widgets.layers import snapshot
 from napari_unet.widgets.paint_section import PaintSection
@@ -72,6 +76,73 @@ def test_a_class_can_be_added(section: PaintSection, layer: Labels) -> None:
     section.add_class()
     assert class_names(layer)[3] == "class 3"
     assert layer.selected_label == 3
+
+
+def test_rows_are_painted_by_number(section: PaintSection, layer: Labels) -> None:
+    section.show_for(layer, "classes", [1, 2, 5], 1)
+    section.paint_class(3)
+    assert (layer.selected_label, str(layer.mode)) == (5, "paint")
+    section.paint_class(4)  # there is none
+    assert layer.selected_label == 5
+    assert "Ctrl" in section._swatches[5].toolTip()
+    section.show_for(layer, "objects", [], 1)
+    section.paint_class(1)
+    assert layer.selected_label == 1
+    section.show_for(None, "classes", [], None)
+    section.paint_class(1)
+
+
+def test_tools_that_paint_are_kept(section: PaintSection, layer: Labels) -> None:
+    section.show_for(layer, "classes", [1, 2], 1)
+    for mode, then in [("fill", "fill"), ("polygon", "polygon"), ("erase", "paint")]:
+        layer.mode = mode
+        section.paint_with(1)
+        assert layer.mode == then
+
+
+def test_colours_are_chosen_and_kept(section: PaintSection, layer: Labels) -> None:
+    section.show_for(layer, "classes", [1, 2, 3], 1)
+    section.set_color(3, "#123456")
+    np.testing.assert_allclose(
+        layer.get_color(3)[:3], (0x12 / 255, 0x34 / 255, 0x56 / 255), atol=1e-3
+    )
+    assert "#123456" in section._swatches[3].styleSheet()
+    assert [c.color for c in classes_of(layer, [1, 2, 3], 1)][2] == "#123456"
+    assert chosen_colors(layer) == {3: "#123456"}
+    layer.colormap = annotation_colors()  # as when the layer is loaded again
+    show_chosen_colors(layer)
+    assert classes_of(layer, [3], None)[0].color == "#123456"
+
+
+def test_colours_of_other_layers_stay(section: PaintSection) -> None:
+    foreign = Labels(np.arange(12).reshape(3, 4))
+    before = foreign.get_color(7)
+    section.show_for(foreign, "classes", [1, 2, 7], 0)
+    section.set_color(2, "#ff0000")
+    np.testing.assert_allclose(foreign.get_color(7), before, atol=1e-3)
+    np.testing.assert_allclose(foreign.get_color(2), (1, 0, 0, 1), atol=1e-3)
+    np.testing.assert_allclose(foreign.colormap.map(0), 0)
+
+
+def test_only_empty_classes_can_be_removed(
+    section: PaintSection, layer: Labels
+) -> None:
+    section.show_for(layer, "classes", [1, 2], 1)
+    section.add_class()
+    assert list(section.names) == [1, 2, 3]
+    layer.data[5, 5] = 2
+    infos = {c.value: c for c in classes_of(layer, [1, 2, 3], 1)}
+    enabled = {
+        value: section.menu_for(info).actions()[1].isEnabled()
+        for value, info in infos.items()
+    }
+    assert enabled == {1: False, 2: False, 3: True}
+    section.remove_class(2)
+    assert 2 in class_names(layer)
+    section.remove_class(3)
+    assert 3 not in class_names(layer)
+    assert list(section.names) == [1, 2]
+    assert layer.selected_label == 2
 
 
 def test_objects_get_numbers_of_their_own(section: PaintSection, layer: Labels) -> None:

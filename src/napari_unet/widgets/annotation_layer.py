@@ -193,6 +193,14 @@ def _hex(layer: Labels, value: int, default: str) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
+def holds_value(labels: ArrayLike, value: int) -> bool:
+    """Whether a value occurs anywhere; plane by plane."""
+    return any(
+        bool((np.asarray(labels[index]) == value).any())
+        for index in np.ndindex(*labels.shape[:-2])
+    )
+
+
 def annotated_values(labels: ArrayLike, unannotated: int | None = 0) -> dict[int, int]:
     """Number of pixels of each value, but for `unannotated`.
 

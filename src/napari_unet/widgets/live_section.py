@@ -24,6 +24,7 @@ from napari_unet.widgets.live_run import LiveRun
 from napari_unet.widgets.live_view import LiveView
 from napari_unet.widgets.progress import DOUBLE_CLICK_MS, REFRESH_MS
 from napari_unet.widgets.runs import in_words
+from napari_unet.widgets.shortcuts import with_key
 from napari_unet.widgets.style import Colors, Message, Tone, narrow
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ class LiveSection(QWidget):
         self.next.setToolTip("Go to where annotation would help most")
         self.next.clicked.connect(self.find_next)
         self.visible = CheckBox(
-            text="Preview", value=True, tooltip="Show or hide what the model thinks"
+            text="Preview",
+            value=True,
+            tooltip=with_key("Show or hide what the model thinks", "preview"),
         )
         self.visible.changed.connect(self.view.show_preview)
         self.map = ComboBox(

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
+    QColorDialog,
     QHBoxLayout,
     QLineEdit,
+    QMenu,
     QPushButton,
     QToolButton,
     QVBoxLayout,
@@ -19,7 +23,14 @@ from qtpy.QtWidgets import (
 
 from napari_unet.config import Task
 from napari_unet.data.classes import ClassInfo
-from napari_unet.widgets.annotation_layer import classes_of, name_class
+from napari_unet.widgets.annotation_layer import (
+    classes_of,
+    color_class,
+    forget_class,
+    holds_value,
+    name_class,
+)
+from napari_unet.widgets.shortcuts import N_CLASSES, with_key
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -45,6 +56,7 @@ class PaintSection(QWidget):
         super().__init__(parent)
         self._layer: Labels | None = None
         self._shown: Any = None
+        self._offer: Any = None
         self._swatches: dict[int, QToolButton] = {}
         self.names: dict[int, QLineEdit] = {}
         self._rows = QVBoxLayout(self)
@@ -72,6 +84,7 @@ class PaintSection(QWidget):
             The value that means background.
         """
         self._watch(layer)
+        self._offer = (layer, task, tuple(values), background)
         self.offered.emit(layer)
         classes = []
         if layer is not None and task == "classes":
@@ -89,6 +102,12 @@ class PaintSection(QWidget):
         else:
             self._add_objects(background)
         self._mark()
+
+    def _show_again(self, add: int = 0, without: int = 0) -> None:
+        layer, task, values, background = self._offer
+        values = sorted({*values, *([add] if add else [])} - {without})
+        self.show_for(layer, task, values, background)
+        self.renamed.emit()
 
     def close_layer(self) -> None:
         """Listen to the layer no longer."""
@@ -122,18 +141,28 @@ class PaintSection(QWidget):
         self._rows.addWidget(row)
 
     def _add_classes(self, classes: Sequence[ClassInfo]) -> None:
-        for info in classes:
+        for number, info in enumerate(classes, 1):
             swatch = QToolButton()
             swatch.setFixedSize(_SWATCH + 4, _SWATCH + 4)
             swatch.setProperty("swatch", info.color)
-            swatch.setToolTip(f"Paint {info.name} (label {info.value})")
+            hint = f"Paint {info.name} (label {info.value})"
+            swatch.setToolTip(_with_class_key(hint, number))
             swatch.clicked.connect(partial(self.paint_with, info.value))
+            swatch.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+            swatch.customContextMenuRequested.connect(
+                partial(self._show_menu, swatch, info)
+            )
             self._swatches[info.value] = swatch
             name = QLineEdit(info.name)
             name.setToolTip(f"Name of label {info.value}, kept in the results")
             name.editingFinished.connect(partial(self._rename, info.value))
             self.names[info.value] = name
-            self._row(swatch, name)
+            more = QToolButton()
+            more.setText("⋯")
+            more.setToolTip(f"Colour of {info.name}, or remove it")
+            more.setAutoRaise(True)
+            more.clicked.connect(partial(self._show_menu, more, info, None))
+            self._row(swatch, name, more)
         add = QPushButton("Add class")
         add.clicked.connect(self.add_class)
         self._row(add)
@@ -142,13 +171,26 @@ class PaintSection(QWidget):
         parts: list[QWidget] = []
         if background:
             ground = QPushButton("Background")
-            ground.setToolTip(f"Paint background (label {background})")
+            hint = f"Paint background (label {background})"
+            ground.setToolTip(_with_class_key(hint, 1))
             ground.clicked.connect(partial(self.paint_with, background))
             parts.append(ground)
         new = QPushButton("New object")
-        new.setToolTip("Paint with a label that no object has yet")
+        hint = "Paint with a label that no object has yet"
+        new.setToolTip(with_key(hint, "new object"))
         new.clicked.connect(self.paint_new_object)
         self._row(*parts, new)
+
+    def paint_class(self, number: int) -> None:
+        """Select the class in a row, counted from 1; for objects 1 is background."""
+        if self._shown is None or self._shown[0] is None:
+            return
+        _, task, classes, background = self._shown
+        values = [c.value for c in classes]
+        if task == "objects":
+            values = [background] if background else []
+        if number <= len(values):
+            self.paint_with(values[number - 1])
 
     def paint_with(self, value: int, _: bool = False) -> None:
         """Select a label, and the brush unless another tool that paints is chosen."""
@@ -174,7 +216,52 @@ class PaintSection(QWidget):
         value = max([0, *self._swatches]) + 1
         name_class(layer, value, f"class {value}")
         self.paint_with(value)
-        self.renamed.emit()
+        self._show_again(add=value)
+
+    def set_color(self, value: int, color: str) -> None:
+        """Give a class another colour, ``#rrggbb``; results get it too."""
+        if self._layer is not None:
+            color_class(self._layer, value, color)
+            self._show_again()
+
+    def remove_class(self, value: int) -> None:
+        """Remove a class of which nothing is painted."""
+        layer = self._layer
+        if layer is None or holds_value(layer.data, value):
+            return
+        forget_class(layer, value)
+        if layer.selected_label == value:
+            left = [v for v in self._swatches if v != value]
+            layer.selected_label = left[-1] if left else 1
+        self._show_again(without=value)
+
+    def _show_menu(
+        self, button: QToolButton, info: ClassInfo, at: QPoint | None, *_: Any
+    ) -> None:
+        menu = self.menu_for(info)
+        place = button.rect().bottomLeft() if at is None else at
+        menu.popup(button.mapToGlobal(place))
+
+    def menu_for(self, info: ClassInfo) -> QMenu:
+        """What can be done with a class; shown at its row."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        color = menu.addAction("Colour …")
+        color.triggered.connect(partial(self._ask_color, info))
+        remove = menu.addAction("Remove")
+        remove.triggered.connect(lambda: self.remove_class(info.value))
+        painted = self._layer is not None and holds_value(self._layer.data, info.value)
+        remove.setEnabled(not (info.background or painted))
+        if painted and not info.background:
+            remove.setText("Remove (erase its pixels first)")
+        return menu
+
+    def _ask_color(self, info: ClassInfo, _: bool = False) -> None:
+        color = QColorDialog.getColor(
+            QColor(info.color), self, f"Colour of {info.name}"
+        )
+        if color.isValid():
+            self.set_color(info.value, color.name())
 
     def _rename(self, value: int) -> None:
         layer, name = self._layer, self.names[value].text().strip()
@@ -193,3 +280,7 @@ class PaintSection(QWidget):
                 f"QToolButton {{ background: {swatch.property('swatch')}; "
                 f"border: {border}; border-radius: 3px; }}"
             )
+
+
+def _with_class_key(text: str, number: int) -> str:
+    return with_key(text, f"class {number}") if number <= N_CLASSES else text

@@ -23,6 +23,7 @@ from napari_unet.segmentation.superpixels import MAX_SIZE, MIN_SIZE, window
 from napari_unet.widgets.layers import ImageSnapshot
 from napari_unet.widgets.placement import displayed_box
 from napari_unet.widgets.readings import Reading
+from napari_unet.widgets.shortcuts import with_key
 from napari_unet.widgets.style import Colors, Message
 from napari_unet.widgets.superpixel_outlines import OutlineLayer
 from napari_unet.widgets.superpixels import SuperpixelMap, SuperpixelTool, divide
@@ -66,10 +67,11 @@ class SuperpixelSection(QWidget):
         self._busy = False
         self._outlines: OutlineLayer | None = None
         self.switch = QCheckBox("Paint superpixels")
-        self.switch.setToolTip(
+        hint = (
             "Divide the plane along its edges. A click or drag with the fill tool "
             "paints whole pieces with the selected label"
         )
+        self.switch.setToolTip(with_key(hint, "superpixels"))
         self.size = QSlider(Qt.Orientation.Horizontal)
         self.size.setRange(MIN_SIZE, MAX_SIZE)
         self.size.setValue(DEFAULT_SIZE)
@@ -115,6 +117,11 @@ class SuperpixelSection(QWidget):
         self.setVisible(layer is not None)
         if self.switch.isChecked():
             self._soon()  # the image may be another one
+
+    def toggle(self) -> None:
+        """Switch on or off, where there is a layer to paint in."""
+        if self._layer is not None:
+            self.switch.toggle()
 
     def close_layer(self) -> None:
         """Give the layer back; the Qt objects may be gone already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, ComboBox, LineEdit
@@ -24,6 +25,7 @@ from napari_unet.widgets.live_section import LiveSection
 from napari_unet.widgets.loss_plot import LossPlot
 from napari_unet.widgets.progress import RunPanel
 from napari_unet.widgets.session import Session, session
+from napari_unet.widgets.shortcuts import N_CLASSES, Shortcuts, with_key
 from napari_unet.widgets.style import Colors, narrow, show_row
 from napari_unet.widgets.training_choices import TrainingChoices
 from napari_unet.widgets.training_run import TrainingRequest, TrainingRun
@@ -77,6 +79,7 @@ class TrainWidget(DockWidget):
         self._check_timer.setSingleShot(True)
         self._check_timer.timeout.connect(self.check)
         self._connect()
+        self._bind_keys()
         self.apply_theme()
         self._show_mode()
         self.check()
@@ -115,6 +118,7 @@ class TrainWidget(DockWidget):
         self.learn.changed.connect(self._show_mode)
         self.annotation.painted.connect(self.check_soon)
         self.annotation.painted.connect(self.live.view.update_classes)
+        self.annotation.limit.changed.connect(self.live.run.limit)
         self.annotation.new_requested.connect(self.new_annotation)
         self.panel.button.clicked.connect(self.train_or_stop)
         self.panel.refreshed.connect(self._on_run)
@@ -122,6 +126,20 @@ class TrainWidget(DockWidget):
         self.live.class_wanted.connect(self.paint_class)
         self.live.by_itself.changed.connect(self.check_soon)
         self.live.refreshed.connect(self._on_run)
+
+    def _bind_keys(self) -> None:
+        classes = range(1, N_CLASSES + 1)
+        self.live.main.setToolTip(with_key("Train, pause or continue", "train"))
+        self.shortcuts = Shortcuts(
+            self.viewer,
+            {
+                **{f"class {n}": partial(self._paint_row, n) for n in classes},
+                "new object": self._paint_new_object,
+                "superpixels": self.annotation.superpixels.toggle,
+                "train": self.train_or_pause,
+                "preview": self.live.toggle_preview,
+            },
+        )
 
     # What the user chose ---------------------------------------------------------
 
@@ -222,10 +240,23 @@ class TrainWidget(DockWidget):
 
     def paint_class(self, value: int) -> None:
         """Select the annotation and a class of it."""
-        layer = self.annotation_layer()
-        if layer is not None and layer in self.viewer.layers:
-            self.viewer.layers.selection.active = layer
+        if self._select_annotation():
             self.annotation.paint.paint_with(value)
+
+    def _paint_row(self, number: int) -> None:
+        if self._select_annotation():
+            self.annotation.paint.paint_class(number)
+
+    def _paint_new_object(self) -> None:
+        if self._select_annotation():
+            self.annotation.paint.paint_new_object()
+
+    def _select_annotation(self) -> bool:
+        layer = self.annotation_layer()
+        if layer is None or layer not in self.viewer.layers:
+            return False
+        self.viewer.layers.selection.active = layer
+        return True
 
     # What changes ----------------------------------------------------------------
 
@@ -261,6 +292,7 @@ class TrainWidget(DockWidget):
 
     def close_parts(self) -> None:
         super().close_parts()
+        self.shortcuts.close()
         self.panel.refreshed.disconnect(self._on_run)
         self.live.refreshed.disconnect(self._on_run)
         self.panel.close_run()
