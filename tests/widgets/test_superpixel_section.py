@@ -166,7 +166,7 @@ def test_the_size_is_followed(
     first = section.found
     assert first is not None
     for size in (20, 25, 30):  # as a slider on its way
-        section.size.setValue(size)
+        section.side.setValue(size)
     qtbot.waitUntil(lambda: section.found is not first, timeout=TIMEOUT)
     assert section.found is not None
     assert section.found.pieces.max() == 2 * 3

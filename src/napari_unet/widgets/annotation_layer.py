@@ -152,7 +152,9 @@ def show_chosen_colors(layer: Labels) -> None:
     else:  # colours without end: keep those that a person can tell apart
         colors = {None: layer.get_color(N_COLORS), 0: "transparent"}
         colors.update({v: layer.get_color(v) for v in range(1, N_COLORS)})
-    layer.colormap = DirectLabelColormap(color_dict={**colors, **chosen})
+    for value, color in chosen.items():
+        colors[value] = color
+    layer.colormap = DirectLabelColormap(color_dict=colors)
 
 
 def _memory(layer: Labels) -> dict[str, Any]:

@@ -102,9 +102,9 @@ class LimitBox(QObject):
 
         (top, bottom), (left, right) = self._visible(target)
         dy, dx = _MARGIN * (bottom - top), _MARGIN * (right - left)
-        top, bottom = round(top + dy) - 0.5, round(bottom - dy) - 0.5
-        left, right = round(left + dx) - 0.5, round(right - dx) - 0.5
-        corners = [[top, left], [top, right], [bottom, right], [bottom, left]]
+        y0, y1 = round(top + dy) - 0.5, round(bottom - dy) - 0.5
+        x0, x1 = round(left + dx) - 0.5, round(right - dx) - 0.5
+        corners = [[y0, x0], [y0, x1], [y1, x1], [y1, x0]]
         made = Shapes(
             [np.array(corners)],
             shape_type="rectangle",

@@ -224,7 +224,7 @@ class PaintSection(QWidget):
             color_class(self._layer, value, color)
             self._show_again()
 
-    def remove_class(self, value: int) -> None:
+    def remove_class(self, value: int, _: bool = False) -> None:
         """Remove a class of which nothing is painted."""
         layer = self._layer
         if layer is None or holds_value(layer.data, value):
@@ -246,10 +246,10 @@ class PaintSection(QWidget):
         """What can be done with a class; shown at its row."""
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        color = menu.addAction("Colour …")
+        color: Any = menu.addAction("Colour …")
+        remove: Any = menu.addAction("Remove")
         color.triggered.connect(partial(self._ask_color, info))
-        remove = menu.addAction("Remove")
-        remove.triggered.connect(lambda: self.remove_class(info.value))
+        remove.triggered.connect(partial(self.remove_class, info.value))
         painted = self._layer is not None and holds_value(self._layer.data, info.value)
         remove.setEnabled(not (info.background or painted))
         if painted and not info.background:

@@ -72,10 +72,10 @@ class SuperpixelSection(QWidget):
             "paints whole pieces with the selected label"
         )
         self.switch.setToolTip(with_key(hint, "superpixels"))
-        self.size = QSlider(Qt.Orientation.Horizontal)
-        self.size.setRange(MIN_SIZE, MAX_SIZE)
-        self.size.setValue(DEFAULT_SIZE)
-        self.size.setToolTip("Side of a superpixel in pixels")
+        self.side = QSlider(Qt.Orientation.Horizontal)
+        self.side.setRange(MIN_SIZE, MAX_SIZE)
+        self.side.setValue(DEFAULT_SIZE)
+        self.side.setToolTip("Side of a superpixel in pixels")
         self._number = QLabel()
         self.message = Message("quiet")
         self._lay_out()
@@ -84,7 +84,7 @@ class SuperpixelSection(QWidget):
         self._timer.setInterval(REST_MS)
         self._timer.timeout.connect(self.refresh)
         self.switch.toggled.connect(self._on_switch)
-        self.size.valueChanged.connect(self._on_size)
+        self.side.valueChanged.connect(self._on_size)
         self._on_size()
         self.setVisible(False)
 
@@ -92,7 +92,7 @@ class SuperpixelSection(QWidget):
         row = QHBoxLayout()
         row.setSpacing(6)
         row.addWidget(self.switch)
-        row.addWidget(self.size, 1)
+        row.addWidget(self.side, 1)
         row.addWidget(self._number)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -131,7 +131,7 @@ class SuperpixelSection(QWidget):
     # On and off ------------------------------------------------------------------
 
     def _on_switch(self, on: bool) -> None:
-        self.size.setEnabled(on)
+        self.side.setEnabled(on)
         if not on:
             self._switch_off()
             self.message.say("")
@@ -171,8 +171,8 @@ class SuperpixelSection(QWidget):
         self.switch.setChecked(False)
 
     def _on_size(self, _: Any = None) -> None:
-        self._number.setText(f"{self.size.value()} px")
-        self.size.setEnabled(self.switch.isChecked())
+        self._number.setText(f"{self.side.value()} px")
+        self.side.setEnabled(self.switch.isChecked())
         self._soon()
 
     def _soon(self, _: Any = None) -> None:
@@ -193,7 +193,7 @@ class SuperpixelSection(QWidget):
                 self._outlines.hide()
             self.message.say(str(error), "problem")
             return
-        size = self.size.value()
+        size = self.side.value()
         asked = (tuple(map(id, image.arrays)), image.reading, box, plane, size)
         if asked == self._asked:
             return
