@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import less_painting
 from PIL import Image
 
 from napari_unet import demo
@@ -19,6 +20,7 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         demo.run(Path(folder), show=False, minutes=1.0)
+        less_painting.picture(Path(folder) / "4-less-painting.png")
         for picture in sorted(Path(folder).glob("*.png")):
             name = picture.name.partition("-")[2]
             small = (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NAME = "superpixels"
 _COLORS = [[1, 1, 1, 0], [1, 0.92, 0.35, 1]]
-_OPACITY = 0.55
+_OPACITY = 0.4
 
 
 class OutlineLayer:

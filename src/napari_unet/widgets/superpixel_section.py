@@ -21,6 +21,7 @@ from napari_unet.data.source import Box, ImageSource
 from napari_unet.errors import DataError, UserError
 from napari_unet.segmentation.superpixels import MAX_SIZE, MIN_SIZE, window
 from napari_unet.widgets.layers import ImageSnapshot
+from napari_unet.widgets.navigation import camera_of
 from napari_unet.widgets.placement import displayed_box
 from napari_unet.widgets.readings import Reading
 from napari_unet.widgets.shortcuts import with_key
@@ -158,7 +159,7 @@ class SuperpixelSection(QWidget):
         self._asked = self._window = None
 
     def _emitters(self) -> list[Any]:
-        dims, camera = self._viewer.dims.events, self._viewer.camera.events
+        dims, camera = self._viewer.dims.events, camera_of(self._viewer).events
         return [
             dims.current_step,
             dims.order,
