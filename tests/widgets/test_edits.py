@@ -8,6 +8,7 @@ from napari.layers import Labels
 
 from napari_unet.data.classes import ClassInfo, make_classes
 from napari_unet.errors import AnnotationError
+from napari_unet.models.info import ModelInfo, NetworkInfo
 from napari_unet.widgets import edit_layers
 from napari_unet.widgets.edit_layers import (
     Original,
@@ -16,6 +17,7 @@ from napari_unet.widgets.edit_layers import (
     learn_from_edits,
     original_of,
     remember_original,
+    remember_result,
 )
 from napari_unet.widgets.edits import (
     accepted_objects,
@@ -247,3 +249,24 @@ def test_a_copy_to_edit_lies_over_the_image(
     learn_from_edits(layer, annotation)
     assert (annotation.data[2:7, 2:8] == 2).all()
     assert np.count_nonzero(annotation.data) == 30
+
+
+def test_a_result_of_a_model_can_be_corrected() -> None:
+    labels = np.zeros((3, 12, 20), np.int32)
+    labels[0, 2:6, 2:8] = 1
+    annotation = Labels(np.zeros((5, 12, 20), np.int32))
+    layer = Labels(labels)
+    info = ModelInfo(
+        name="m",
+        task="classes",
+        spatial="YX",
+        n_channels=1,
+        classes=make_classes([0, 1], 0),  # from a complete annotation
+        network=NetworkInfo(name="unet", arguments={}),
+    )
+    remember_result(layer, ((1, 4), (0, 12), (0, 20)), (5, 12, 20), info)
+    layer.data[0, 2, 2] = 0
+    layer.data[2, 9, 9] = 1
+    assert learn_from_edits(layer, annotation) == 2
+    assert annotation.data[1, 2, 2] == 1
+    assert annotation.data[3, 9, 9] == 2

@@ -35,7 +35,11 @@ COPY_AT_ONCE_BYTES = 16 << 20
 """Jobs that share more than this many bytes copy on a thread of their own."""
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-_BUTTONS = {"train": "press Train", "predict": "press Predict"}
+_BUTTONS = {
+    "train": "press Train",
+    "live": "press Train",
+    "predict": "press Predict",
+}
 
 
 class _Belongings:

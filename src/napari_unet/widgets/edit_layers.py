@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from napari_unet.config import Task
 from napari_unet.errors import AnnotationError
+from napari_unet.models.info import ModelInfo
 from napari_unet.widgets.edits import (
     BACKGROUND,
     accepted_classes,
     accepted_objects,
+    annotation_values,
     class_edits,
     object_edits,
     smallest_box,
@@ -53,6 +55,18 @@ def remember_original(layer: Labels, original: Original) -> None:
     """Keep what a layer of ours held, so that edits can be told from it."""
     if original.labels.size <= MAX_VOXELS:
         _originals[layer] = original
+
+
+def remember_result(
+    layer: Labels, box: Box, shape: tuple[int, ...], info: ModelInfo
+) -> None:
+    """Keep what a result of a model held, in as few bytes as will do."""
+    labels = np.asarray(layer.data)
+    if labels.size <= MAX_VOXELS:
+        small = np.min_scalar_type(int(labels.max(initial=0)))
+        values = annotation_values(info.classes) if info.task == "classes" else {}
+        original = Original(labels.astype(small), box, shape, info.task, values)
+        remember_original(layer, original)
 
 
 def original_of(layer: Any) -> Original | None:

@@ -109,9 +109,9 @@ def accepted_objects(
     """
     doubtful = set(np.unique(shown[annotated > BACKGROUND]).tolist())
     for axis, (before, after) in enumerate(cut):
-        for is_cut, place in ((before, 0), (after, -1)):
+        for is_cut, side in ((before, 0), (after, -1)):
             if is_cut:
-                doubtful |= set(np.unique(shown.take(place, axis)).tolist())
+                doubtful |= set(np.unique(shown.take(side, axis)).tolist())
     ids = [i for i in np.unique(shown).tolist() if i and i not in doubtful]
     place = np.searchsorted(ids, shown) if ids else np.zeros(shown.shape, int)
     place = np.minimum(place, max(len(ids) - 1, 0))

@@ -251,6 +251,8 @@ class LiveRun(TrainingRun):
 
     def _on_region(self, event: dict[str, Any]) -> None:
         box = event["box"]
+        if box is None:
+            self._notice("No place is left where annotation would help.")
         self.region_found.emit(None if box is None else labels_box(box))
 
     def _on_advice(self, event: dict[str, Any]) -> None:

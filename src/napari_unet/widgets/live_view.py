@@ -15,7 +15,7 @@ from napari_unet.config import Task
 from napari_unet.live.messages import LabelsBox, Preview
 from napari_unet.widgets.annotation_layer import classes_of
 from napari_unet.widgets.live_run import LiveRequest, LiveRun
-from napari_unet.widgets.navigation import flash, move_to
+from napari_unet.widgets.navigation import Flash, move_to
 from napari_unet.widgets.placement import displayed_box
 from napari_unet.widgets.preview_layer import PreviewLayer
 from napari_unet.widgets.readings import Reading
@@ -30,6 +30,8 @@ DRAW_MS = 100
 """Previews are drawn at most this often."""
 REST_FACTOR = 4
 """After drawing, the viewer gets this many times as long for everything else."""
+MAX_REST_MS = 1000
+"""… but never longer than this."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class LiveView:
         self._strokes: StrokeWatch | None = None
         self._view: ViewWatch | None = None
         self._fits = True
+        self._flash = Flash(viewer)
         self.map_shown: tuple[str, int] = ("", 0)
         """What the map shows, and of which class."""
         self._map_name = ""
@@ -86,6 +89,7 @@ class LiveView:
     def close(self) -> None:
         """Let go of viewer and run; the preview stays in the viewer."""
         self._stop_watching()
+        self._flash.close()
         if self.preview is not None:
             self.preview.close()
         self._run.ready.disconnect(self._on_ready)
@@ -176,7 +180,7 @@ class LiveView:
         """Move the viewer to a box of the annotation, and frame it for a moment."""
         if self._annotation is not None and self.scene is not None:
             move_to(self._viewer, self._annotation, box)
-            flash(self._viewer, self.scene.placement, box)
+            self._flash.show(self.scene.placement, box)
 
     # Strokes and view ------------------------------------------------------------
 
@@ -268,7 +272,8 @@ class LiveView:
         begun = time.perf_counter()
         self._show_preview(preview)
         spent = 1000 * (time.perf_counter() - begun)
-        self._draw_timer.setInterval(max(DRAW_MS, round(REST_FACTOR * spent)))
+        rest = min(max(DRAW_MS, round(REST_FACTOR * spent)), MAX_REST_MS)
+        self._draw_timer.setInterval(rest)
         self.changed.emit()
 
     def _show_preview(self, preview: Preview) -> None:

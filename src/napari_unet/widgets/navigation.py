@@ -12,6 +12,7 @@ from napari_unet.widgets.box_layer import PREVIEW_METADATA, insert_quietly
 
 if TYPE_CHECKING:
     import napari
+    from napari.components import Camera
     from napari.layers import Layer
 
 Box = tuple[tuple[int, int], ...]
@@ -39,9 +40,9 @@ def move_to(viewer: napari.Viewer, layer: Layer, box: Box) -> None:
     point = np.zeros(dims.ndim)
     point[offset:] = world
     shown = [point[axis] for axis in dims.displayed]
-    viewer.camera.center = (*([0.0] * (3 - len(shown))), *shown)
+    camera_of(viewer).center = (*([0.0] * (3 - len(shown))), *shown)
     if dims.ndisplay == 2:
-        viewer.camera.zoom *= _zoom_factor(layer, box, set(dims.displayed), offset)
+        camera_of(viewer).zoom *= _zoom_factor(layer, box, set(dims.displayed), offset)
 
 
 def _zoom_factor(layer: Layer, box: Box, displayed: set[int], offset: int) -> float:
@@ -58,40 +59,63 @@ def _zoom_factor(layer: Layer, box: Box, displayed: set[int], offset: int) -> fl
     return canvas / wanted
 
 
-def flash(viewer: napari.Viewer, place: Mapping[str, Any], box: Box) -> None:
-    """Frame a box for a moment.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    place : mapping
-        Arguments that put a layer over the image.
-    box : Box
-        In voxels of the image.
-    """
-    from napari.layers import Shapes
-
-    offset = viewer.dims.ndim - len(box)
-    shown = [axis - offset for axis in viewer.dims.displayed][-2:]
-    if min(shown) < 0:
-        return
-    frame = Shapes(
-        [_rectangle(box, shown)],
-        shape_type="polygon",
-        edge_color="yellow",
-        face_color="transparent",
-        edge_width=max(1.0, max(box[axis][1] - box[axis][0] for axis in shown) / 60),
-        name="look here",
-        metadata=dict(PREVIEW_METADATA),
-        **place,
-    )
-    insert_quietly(viewer, frame, len(viewer.layers))
-    QTimer.singleShot(FLASH_MS, lambda: _take_away(viewer, frame))
+def camera_of(viewer: napari.Viewer) -> Camera:
+    """The camera, which lives in the viewer's scene since napari 0.9."""
+    scene = getattr(viewer, "scene", None)
+    return viewer.camera if scene is None else scene.camera
 
 
-def _take_away(viewer: napari.Viewer, frame: Layer) -> None:
-    if frame in viewer.layers:
-        viewer.layers.remove(frame)
+class Flash:
+    """Frames a box for a moment."""
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        self._viewer = viewer
+        self._frame: Layer | None = None
+        self._timer = QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(FLASH_MS)
+        self._timer.timeout.connect(self._take_away)
+
+    def close(self) -> None:
+        """Forget the frame; the viewer may be closing, too."""
+        self._timer.stop()
+
+    def show(self, place: Mapping[str, Any], box: Box) -> None:
+        """Frame a box.
+
+        Parameters
+        ----------
+        place : mapping
+            Arguments that put a layer over the image.
+        box : Box
+            In voxels of the image.
+        """
+        from napari.layers import Shapes
+
+        self._take_away()
+        viewer = self._viewer
+        offset = viewer.dims.ndim - len(box)
+        shown = [axis - offset for axis in viewer.dims.displayed][-2:]
+        if min(shown) < 0:
+            return
+        edge = max(box[axis][1] - box[axis][0] for axis in shown)
+        self._frame = Shapes(
+            [_rectangle(box, shown)],
+            shape_type="polygon",
+            edge_color="yellow",
+            face_color="transparent",
+            edge_width=max(1.0, edge / 60),
+            name="look here",
+            metadata=dict(PREVIEW_METADATA),
+            **place,
+        )
+        insert_quietly(viewer, self._frame, len(viewer.layers))
+        self._timer.start()
+
+    def _take_away(self) -> None:
+        frame, self._frame = self._frame, None
+        if frame is not None and frame in self._viewer.layers:
+            self._viewer.layers.remove(frame)
 
 
 def _rectangle(box: Box, shown: Sequence[int]) -> np.ndarray[Any, np.dtype[Any]]:

@@ -10,6 +10,7 @@ from qtpy.QtGui import QShowEvent
 from napari_unet.errors import DataError, UserError
 from napari_unet.widgets.annotation_layer import class_colors, class_features
 from napari_unet.widgets.dock import DockWidget
+from napari_unet.widgets.edit_layers import remember_result
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.image_section import ImageSection
 from napari_unet.widgets.limit_box import LimitBox
@@ -174,6 +175,7 @@ class PredictWidget(DockWidget):
                 )
                 self.viewer.add_layer(shown)
         labels = result_layer(result.labels, result.name, result.placement, **more)
+        remember_result(labels, result.box, result.shape, result.info)
         self.viewer.add_layer(labels)
 
     def showEvent(self, event: QShowEvent | None) -> None:

@@ -101,6 +101,10 @@ class PredictionResult:
     info: ModelInfo
     name: str
     """Name for the layer: image and model."""
+    box: Box
+    """Where the labels lie in the image, along each labels axis."""
+    shape: tuple[int, ...]
+    """Shape of labels of the whole image."""
 
 
 class PredictionRun(EngineRun):
@@ -164,6 +168,8 @@ class PredictionRun(EngineRun):
             placement=request.placement(),
             info=request.info,
             name=result_name(request.image.name, model_name(request.model_path)),
+            box=request.box or tuple((0, n) for n in request.shape),
+            shape=request.image.source.labels_shape,
         )
         return _summary(result, request.info)
 

@@ -146,7 +146,10 @@ class TrainWidget(DockWidget):
     @property
     def live_mode(self) -> bool:
         """Whether Train starts a run that learns while the user paints."""
-        return bool(self.learn.value) and self.annotation.chosen_rule() == "sparse"
+        layer = self.annotation_layer()
+        paintable = layer is not None and not layer.multiscale
+        sparse = self.annotation.chosen_rule() == "sparse"
+        return bool(self.learn.value) and sparse and paintable
 
     @property
     def active_run(self) -> TrainingRun:

@@ -11,6 +11,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_unet.live.messages import PREVIEW_VOXELS
+from napari_unet.widgets.navigation import camera_of
 from napari_unet.widgets.readings import layer_shape
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class ViewWatch:
             emitter.connect(self._on_moved)
 
     def _emitters(self) -> list[Any]:
-        camera, dims = self._viewer.camera.events, self._viewer.dims.events
+        camera, dims = camera_of(self._viewer).events, self._viewer.dims.events
         return [
             camera.center,
             camera.zoom,
