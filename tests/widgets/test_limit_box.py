@@ -34,7 +34,7 @@ def put(limit: LimitBox, *corners: np.ndarray) -> None:
     """Move the rectangle, as a drag does."""
     assert limit.layer is not None
     limit.layer.data = [(c, "rectangle") for c in corners]
-    limit.update()
+    limit.look()
 
 
 @pytest.mark.viewer
@@ -112,10 +112,10 @@ def test_other_axes_are_whole(
     expected = (*((0, n) for n in shape[:-2]), (10, 20), (10, 50))
     assert limit.box == expected
     viewer.dims.set_current_step(0, 1)  # the rectangle is there in every plane
-    limit.update()
+    limit.look()
     assert limit.box == expected
     viewer.dims.ndisplay = 3
-    limit.update()
+    limit.look()
     assert limit.box == expected
 
 

@@ -50,7 +50,7 @@ class LimitBox(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(REST_MS)
-        self._timer.timeout.connect(self.update)
+        self._timer.timeout.connect(self.look)
         viewer.layers.events.removed.connect(self._on_removed)
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class LimitBox(QObject):
         With `channels_first`, the box lacks the layer's first axis.
         """
         self._target, self._channels_first = layer, channels_first
-        self.update()
+        self.look()
 
     def draw(self) -> None:
         """Take the rectangle that is there, or draw one over the view."""
@@ -79,7 +79,7 @@ class LimitBox(QObject):
         else:
             self._watch(self._add(name, target))
         layers.selection.active = self.layer
-        self.update()
+        self.look()
 
     def lift(self) -> None:
         """Remove the rectangle with its layer."""
@@ -87,9 +87,9 @@ class LimitBox(QObject):
         self._watch(None)
         if layer is not None and layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
-        self.update()
+        self.look()
 
-    def update(self) -> None:
+    def look(self) -> None:
         """Look where the rectangle is now."""
         self._timer.stop()
         box = self._find()
@@ -176,7 +176,7 @@ class LimitBox(QObject):
     def _on_removed(self, event: Any) -> None:
         if self.layer is not None and event.value is self.layer:
             self._watch(None)
-            self.update()
+            self.look()
 
 
 def _flat(place: Any) -> dict[str, Any]:

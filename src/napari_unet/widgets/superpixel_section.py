@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +31,6 @@ from napari_unet.widgets.superpixels import SuperpixelMap, SuperpixelTool, divid
 if TYPE_CHECKING:
     import napari
     from napari.layers import Labels
-
-_log = logging.getLogger(__name__)
 
 REST_MS = 200
 """Slider and plane have to rest this long before superpixels are made anew."""
@@ -189,10 +186,8 @@ class SuperpixelSection(QWidget):
         try:
             image, box, plane = self._wanted(self._layer)
         except UserError as error:
-            self._asked = self._tool.map = None
-            if self._outlines is not None:
-                self._outlines.hide()
-            self.message.say(str(error), "problem")
+            self._asked = None
+            self._show_problem(error)
             return
         size = self.side.value()
         asked = (tuple(map(id, image.arrays)), image.reading, box, plane, size)
@@ -204,7 +199,7 @@ class SuperpixelSection(QWidget):
             self.message.say("Looking for edges …", "quiet")
         worker = create_worker(_divide, asked, image.source, box, plane, size)
         worker.returned.connect(self._on_divided)
-        worker.errored.connect(self._on_error)
+        worker.errored.connect(self._on_defect)
         worker.start()
 
     def _wanted(self, layer: Labels) -> tuple[ImageSnapshot, Box, tuple[int, int]]:
@@ -233,27 +228,33 @@ class SuperpixelSection(QWidget):
             box[axis] = part
         return image, tuple(box), plane
 
-    def _on_divided(self, answer: tuple[Any, SuperpixelMap]) -> None:
+    def _on_divided(self, answer: tuple[Any, SuperpixelMap | UserError]) -> None:
         asked, found = answer
         self._busy = False
         if self._tool is None or self._outlines is None or self._layer is None:
             return
-        if asked == self._asked:
+        if asked == self._asked and isinstance(found, SuperpixelMap):
             self._tool.map = found
             self._outlines.show(found, self._layer)
             self.message.say("")
+        elif asked == self._asked:
+            self._show_problem(found)
         self.refresh()
 
-    def _on_error(self, error: Exception) -> None:
-        # Whatever reads the image (a file, a network) may fail in its own way.
-        _log.warning("superpixels", exc_info=error)
-        self._busy = False
-        if self._tool is not None:
+    def _show_problem(self, error: Any) -> None:
+        if self._tool is not None and self._outlines is not None:
             self._tool.map = None
-            self.message.say(f"There are no superpixels here: {error}", "problem")
+            self._outlines.hide()
+            self.message.say(str(error), "problem")
+
+    def _on_defect(self, _: Exception) -> None:
+        self._busy = False  # napari shows what went wrong
 
 
 def _divide(
     asked: Any, source: ImageSource, box: Box, plane: tuple[int, int], size: int
-) -> tuple[Any, SuperpixelMap]:
-    return asked, divide(source, box, plane, size)
+) -> tuple[Any, SuperpixelMap | UserError]:
+    try:
+        return asked, divide(source, box, plane, size)
+    except UserError as error:
+        return asked, error

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.data.source import Box, ImageSource
+from napari_unet.errors import DataError
 from napari_unet.segmentation.superpixels import superpixels
 
 if TYPE_CHECKING:
@@ -89,14 +90,26 @@ def divide(
 
 
 def read_plane(source: ImageSource, box: Box, plane: tuple[int, int]) -> NDArray[Any]:
-    """Pixels of a part of a plane with all channels, C and the axes of the plane."""
+    """Pixels of a part of a plane with all channels, C and the axes of the plane.
+
+    Raises
+    ------
+    DataError
+        If the image cannot be read.
+    """
     letters = source.labels_axes
     wanted = {letter: slice(*part) for letter, part in zip(letters, box, strict=True)}
     key = tuple(wanted.get(letter, slice(None)) for letter in source.axes)
     shape = [box[axis][1] - box[axis][0] for axis in plane]
     parts = []
     for array in source.arrays:
-        pixels = np.asarray(array[key])
+        try:
+            pixels = np.asarray(array[key])
+        except Exception as error:
+            # Lazy images come from anywhere, and each kind fails in its own way.
+            raise DataError(
+                f"The image {source.name!r} could not be read here: {error}"
+            ) from error
         if "C" in source.axes:
             pixels = np.moveaxis(pixels, source.axes.index("C"), 0)
         parts.append(pixels.reshape(-1, *shape))  # the other axes have length 1
