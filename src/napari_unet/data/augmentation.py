@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor
@@ -49,7 +50,7 @@ class Augmentation:
         """Varied patches of exactly `patch_size`."""
         batch = self._resample(batch, generator)
         image = self._intensity(batch.image, generator)
-        return Batch(image, batch.index, batch.distance)
+        return replace(batch, image=image)
 
     def _resample(self, batch: Batch, generator: Generator) -> Batch:
         grid = self._grid(batch.image, generator)
@@ -68,7 +69,12 @@ class Augmentation:
             distance = F.grid_sample(
                 batch.distance.unsqueeze(1), grid, align_corners=False
             ).squeeze(1)
-        return Batch(image, index.squeeze(1).long() - 1, distance)
+        belief = batch.belief
+        if belief is not None:
+            belief = F.grid_sample(
+                belief, grid, padding_mode="reflection", align_corners=False
+            )
+        return Batch(image, index.squeeze(1).long() - 1, distance, belief)
 
     def _grid(self, image: Tensor, generator: Generator) -> Tensor:
         """Where in the input each output voxel is read, ``N (Z) Y X ndim``."""

@@ -42,6 +42,8 @@ class Batch:
     """``N (Z) Y X``, int64; -1 where not annotated."""
     distance: Tensor | None
     """``N (Z) Y X``, or None for task ``classes``."""
+    belief: Tensor | None = None
+    """``N K (Z) Y X``: what somebody else holds true where nothing is annotated."""
 
 
 @dataclass

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from napari_unet.errors import ModelFileError
 from napari_unet.networks.blocks import Size
 from napari_unet.networks.info import NetworkInfo
+from napari_unet.networks.pixel_unet import PixelUNet
 from napari_unet.networks.unet import UNet
 
 
@@ -22,7 +23,7 @@ class Network(Protocol):
     def forward(self, image: Tensor) -> Tensor: ...
 
 
-NETWORKS: dict[str, type[nn.Module]] = {"unet": UNet}
+NETWORKS: dict[str, type[nn.Module]] = {"unet": UNet, "pixel_unet": PixelUNet}
 
 
 def build_network(info: NetworkInfo) -> nn.Module:

@@ -94,3 +94,14 @@ def without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]
     """Only the tensors under ``prefix.``, with it taken away."""
     start = f"{prefix}."
     return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+
+def laid_out(tensor: Tensor, like: Tensor) -> Tensor:
+    """`tensor` in the memory layout of a parameter.
+
+    The fused optimiser walks both side by side: in channels-last it would pair the
+    wrong values otherwise.
+    """
+    if tensor.shape != like.shape:
+        return tensor
+    return torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)

@@ -20,7 +20,12 @@ from napari_unet.networks.registry import build_network
 from napari_unet.segmentation.settings import DecoderInfo
 from napari_unet.stopping import Stop, never
 from napari_unet.training.averaging import WeightAverage
-from napari_unet.training.checkpoint import Checkpoint, with_prefix, without_prefix
+from napari_unet.training.checkpoint import (
+    Checkpoint,
+    laid_out,
+    with_prefix,
+    without_prefix,
+)
 from napari_unet.training.events import Finished, StepDone, TrainingEvent, Validated
 from napari_unet.training.plan import TrainingPlan
 from napari_unet.training.validation import Validation
@@ -295,23 +300,12 @@ class Trainer:
             own = without_prefix(f"optimizer.{number}", tensors)
             if own:
                 state["state"][number] = {
-                    k: _laid_out(v, parameter) for k, v in own.items()
+                    k: laid_out(v, parameter) for k, v in own.items()
                 }
         self.optimizer.load_state_dict(state)
         if checkpoint.plain["scaler"]:
             self._scaler.load_state_dict(checkpoint.plain["scaler"])
         self.progress = Progress(**checkpoint.plain["progress"])
-
-
-def _laid_out(tensor: Tensor, like: Tensor) -> Tensor:
-    """`tensor` in the memory layout of a parameter.
-
-    The fused optimiser walks both side by side: in channels-last it would pair the
-    wrong values otherwise.
-    """
-    if tensor.shape != like.shape:
-        return tensor
-    return torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)
 
 
 def _copied(network: nn.Module) -> dict[str, Tensor]:

@@ -1,0 +1,373 @@
+"""A network that learns from strokes while more of them come."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from napari_unet.config import Task, TrainingConfig
+from napari_unet.data.augmentation import Augmentation
+from napari_unet.data.normalization import IntensityRange
+from napari_unet.data.sampling import Batch
+from napari_unet.data.source import ImageSource
+from napari_unet.data.split import Part
+from napari_unet.device import (
+    autocast,
+    is_out_of_memory,
+    memory_format,
+    pick_precision,
+    release_memory,
+)
+from napari_unet.live.classifier import fit_classifier
+from napari_unet.live.features import FeatureTiles
+from napari_unet.live.patches import LivePatches
+from napari_unet.live.preview import Previewer
+from napari_unet.live.strokes import StrokeBook
+from napari_unet.networks.info import NetworkInfo
+from napari_unet.networks.pixel_unet import PixelUNet
+from napari_unet.networks.registry import build_network
+from napari_unet.training.averaging import WeightAverage
+from napari_unet.training.plan import TrainingPlan, make_plan
+
+PATCH = {("cpu", 2): 128, ("cpu", 3): 32, ("gpu", 2): 128, ("gpu", 3): 64}
+"""Edge of a patch in voxels. Many steps on little beat few steps on much at first."""
+BATCH = {("cpu", 2): 4, ("cpu", 3): 2, ("gpu", 2): 16, ("gpu", 3): 4}
+BASE_CHANNELS = {("cpu", 2): 16, ("cpu", 3): 8, ("gpu", 2): 32, ("gpu", 3): 16}
+MEMBERS, HIDDEN = 8, 32
+"""Of the pixel classifier."""
+RATE = 2e-3
+HEAD_RATE = 8.0
+WARMUP = 20
+"""Steps in which the learning rate rises."""
+HALF_RATE = 400
+"""Steps after which the learning rate has halved; new strokes take them back."""
+MAX_GRADIENT_NORM = 5.0
+BELIEF_WEIGHT = 0.5
+"""Of what the classifier holds true where nothing is annotated."""
+TRUST = 0.5
+"""Share of the U-Net in the answer once it has learnt a while."""
+TRUST_STEPS = 60
+"""Steps in which that share reaches two thirds of itself."""
+
+
+class LiveLearner:
+    """Classifier and U-Net, one step at a time.
+
+    Parameters
+    ----------
+    source : ImageSource
+    intensity : IntensityRange
+    book : StrokeBook
+        Already holds strokes of two classes.
+    config : TrainingConfig
+        Settings that are filled in count; the rest is chosen for learning live.
+    device, precision
+        From :mod:`napari_unet.device`.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        intensity: IntensityRange,
+        book: StrokeBook,
+        config: TrainingConfig,
+        device: torch.device,
+        precision: torch.dtype,
+    ) -> None:
+        self.source, self.book, self.config = source, book, config
+        self.task: Task = config.task
+        self.device, self.precision = device, precision
+        self.plan = _plan(source, book, config, device)
+        self.batch_size = self.plan.batch_size
+        self.margin = tuple(
+            round(0.22 * p) if turn else 0
+            for p, turn in zip(self.plan.patch_size, self.plan.turnable, strict=True)
+        )
+        self.patches = LivePatches(
+            source, intensity, book, self.plan.patch_size, self.margin
+        )
+        self.augmentation = Augmentation(
+            config.augmentation, self.plan.patch_size, self.plan.turnable
+        )
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.step_count = 0
+        self.since_strokes = 0
+        """Steps since strokes came last; drives the learning rate."""
+        self.trust_factor = 1.0
+        """What held-out strokes say about the share of the U-Net."""
+        self.agreement = 1.0
+        """Share of the annotated pixels that the classifier gets right."""
+        self._weights = torch.ones(book.n_outputs)
+        self._build()
+        self.learn_strokes()
+
+    def _build(self) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            network: Any = build_network(self.plan.network)
+        layout = memory_format(self.source.ndim)
+        self.network: PixelUNet = network.to(
+            device=self.device, memory_format=layout
+        ).train()
+        # Features of strokes are few: they stay on the CPU, with a classifier there.
+        with torch.random.fork_rng(devices=[]):
+            self._small = cast("PixelUNet", build_network(self.plan.network))
+        self.features = FeatureTiles(self._small, self.patches)
+        self.average = WeightAverage(self.network)
+        self.optimizer = torch.optim.AdamW(
+            self._parameter_groups(),
+            weight_decay=self.config.weight_decay,
+            fused=self.device.type in ("cpu", "cuda"),
+        )
+        self._scaler = torch.amp.GradScaler(
+            self.device.type, enabled=self.precision == torch.float16
+        )
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        head: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
+        for name, parameter in self.network.unet.named_parameters():
+            (head if name.startswith("head.") else others).append(parameter)
+        rate = self.config.learning_rate or RATE
+        return [
+            {"params": others, "rate": rate},
+            {"params": head, "rate": rate * HEAD_RATE},
+        ]
+
+    # Strokes -------------------------------------------------------------------------
+
+    def learn_strokes(self) -> None:
+        """Fit the classifier to the strokes as they are now."""
+        self.agreement = fit_classifier(
+            self._small, self.book, self.features, self.config.seed
+        )
+        state = self._small.pixels.state_dict()
+        for network in (self.network, self.average.network):
+            cast("PixelUNet", network).pixels.load_state_dict(state)
+        counts = torch.from_numpy(self.book.counts()).float()
+        # Rare classes count more, but not as much more as they are rarer.
+        weights = torch.where(
+            counts > 0, (counts.sum() / counts.clamp(min=1)).sqrt(), 0
+        )
+        self._weights = weights / weights[counts > 0].mean()
+        self.since_strokes = min(self.since_strokes, HALF_RATE // 2)
+
+    # Learning ------------------------------------------------------------------------
+
+    def step(self) -> float:
+        """One optimiser step; returns the loss.
+
+        When the device's memory is full the batch is halved, then the patch, then the
+        CPU takes over; `memory_note` says so.
+        """
+        while True:
+            try:
+                return self._step()
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._make_room(error)
+
+    memory_note = ""
+    """What was done because memory ran out, in a sentence."""
+
+    def _make_room(self, error: BaseException) -> None:
+        release_memory(self.device)
+        divisor = self.network.divisor
+        patch = tuple(
+            max(d, p // 2 // d * d)
+            for p, d in zip(self.plan.patch_size, divisor, strict=True)
+        )
+        if self.batch_size > 1:
+            self.batch_size //= 2
+            self.memory_note = "Memory ran out: smaller batches are used."
+        elif patch != self.augmentation.patch_size and self.device.type != "cpu":
+            self._shrink(patch)
+            self.memory_note = "Memory ran out: smaller patches are used."
+        elif self.device.type != "cpu":
+            self._move(torch.device("cpu"))
+            self.memory_note = "The device's memory is too small: the CPU takes over."
+        elif patch != self.augmentation.patch_size:
+            self._shrink(patch)
+            self.memory_note = "Memory ran out: smaller patches are used."
+        else:
+            raise error
+
+    def _shrink(self, patch: tuple[int, ...]) -> None:
+        self.margin = tuple(m // 2 for m in self.margin)
+        self.augmentation = Augmentation(
+            self.config.augmentation, patch, self.plan.turnable
+        )
+        self.patches.resize(patch, self.margin)
+
+    def _move(self, device: torch.device) -> None:
+        self.device, self.precision = device, pick_precision(device)
+        state = self.optimizer.state_dict()
+        self.network.to(device)
+        self.average.network.to(device)
+        self.optimizer.load_state_dict(state)
+        self._scaler = torch.amp.GradScaler(device.type, enabled=False)
+
+    def _step(self) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["rate"] * self._rate_factor()
+        batch = self.patches.draw(self.batch_size, self.generator, self.features.belief)
+        batch = self.augmentation(_moved(batch, self.device), self.generator)
+        self.optimizer.zero_grad(set_to_none=True)
+        features = self.network.scale_space(batch.image)
+        with autocast(self.device, self.precision):
+            logits = self.network.unet_logits(features)
+        loss = self._loss(logits, batch)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            return value
+        torch.autograd.backward(self._scaler.scale(loss))
+        self._scaler.unscale_(self.optimizer)
+        nn.utils.clip_grad_norm_(self.network.unet.parameters(), MAX_GRADIENT_NORM)
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        self.step_count += 1
+        self.since_strokes += 1
+        self.average.update(self.network, self.step_count)
+        self.set_trust()
+        return value
+
+    def _rate_factor(self) -> float:
+        rise = min(1.0, (self.step_count + 1) / WARMUP)
+        return rise / (1 + self.since_strokes / HALF_RATE)
+
+    def set_trust(self) -> None:
+        """The share of the U-Net in the answer: grows as it learns."""
+        share = TRUST * (1 - math.exp(-self.step_count / TRUST_STEPS))
+        cast("PixelUNet", self.average.network).trust.fill_(
+            min(1.0, share * self.trust_factor)
+        )
+
+    def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        if batch.belief is None:
+            raise RuntimeError("a patch came without beliefs")
+        loss = strokes_loss if self.task == "classes" else objects_strokes_loss
+        return loss(logits, batch, self._weights.to(logits.device))
+
+    # Looking -------------------------------------------------------------------------
+
+    def previewer(self) -> Previewer:
+        """The averaged network as it is now."""
+        network = cast("PixelUNet", self.average.network)
+        return Previewer(network, self.task, self.device, self.precision)
+
+
+def strokes_loss(logits: Tensor, batch: Batch, weights: Tensor) -> Tensor:
+    """Cross-entropy: hard on strokes, soft and weaker elsewhere.
+
+    Where nobody painted, the network is drawn to what the classifier holds true there
+    (distillation, Hinton et al. 2015): strokes alone, a few pixels out of a million,
+    would be known by heart within seconds.
+
+    Parameters
+    ----------
+    logits : Tensor, N K (Z) Y X
+    batch : Batch
+        With beliefs.
+    weights : Tensor, K
+        Of the classes.
+    """
+    log = logits.log_softmax(dim=1)
+    free = batch.index < 0
+    belief = cast("Tensor", batch.belief).clamp(1e-3, 1.0)
+    soft = -(belief * log).sum(dim=1) * free
+    loss = BELIEF_WEIGHT * soft.mean()
+    if bool((~free).any()):
+        loss = loss + F.nll_loss(log, batch.index, weights, ignore_index=-1)
+    return loss
+
+
+def objects_strokes_loss(logits: Tensor, batch: Batch, weights: Tensor) -> Tensor:
+    """The same for foreground, and the error of the centre distance in whole objects.
+
+    Parameters
+    ----------
+    logits : Tensor, N 2 (Z) Y X
+        Foreground and centre distance before the sigmoid.
+    batch : Batch
+        With beliefs and distances.
+    weights : Tensor, 2
+        Of background and objects.
+    """
+    foreground = torch.cat([torch.zeros_like(logits[:, :1]), logits[:, :1]], dim=1)
+    loss = strokes_loss(foreground, batch, weights)
+    error = (logits[:, 1].sigmoid() - cast("Tensor", batch.distance)).abs()
+    belief = cast("Tensor", batch.belief)[:, 1]
+    # Sure background has no centre, whoever says so.
+    empty = (batch.index == 0) | ((batch.index < 0) & (belief < 0.2))
+    for where in (batch.index == 1, empty):
+        if bool(where.any()):
+            loss = loss + (error * where).sum() / where.sum()
+    return loss
+
+
+def _plan(
+    source: ImageSource,
+    book: StrokeBook,
+    config: TrainingConfig,
+    device: torch.device,
+) -> TrainingPlan:
+    kind = ("cpu" if device.type == "cpu" else "gpu", source.ndim)
+    wishes = {
+        "patch_size": config.patch_size or _patch(source, PATCH[kind]),
+        "batch_size": config.batch_size or BATCH[kind],
+        "base_channels": config.base_channels or BASE_CHANNELS[kind],
+    }
+    whole = tuple((0, n) for n in source.spatial_shape)
+    n_outputs = 2 if config.task == "objects" else len(book.classes)
+    plan = make_plan(
+        config.model_copy(update=wishes),
+        [Part(book.annotation, 0, whole)],
+        n_outputs,
+        device,
+    )
+    unet = dict(plan.network.arguments)
+    n_in, n_out = unet.pop("n_in"), unet.pop("n_out")
+    arguments = {
+        "n_in": n_in,
+        "n_out": n_out,
+        "objects": config.task == "objects",
+        "spacing": [v / min(plan.voxel_size) for v in plan.voxel_size],
+        "members": MEMBERS,
+        "hidden": HIDDEN,
+        "unet": unet,
+    }
+    network = NetworkInfo(name="pixel_unet", arguments=arguments)
+    divisor = cast("PixelUNet", build_network(network)).divisor
+    patch = tuple(
+        math.ceil(p / d) * d for p, d in zip(plan.patch_size, divisor, strict=True)
+    )
+    return replace(plan, network=network, patch_size=patch)
+
+
+def _patch(source: ImageSource, edge: int) -> tuple[int, ...]:
+    """A patch of about equal physical edges, no larger than the image needs."""
+    finest = min(source.voxel_size)
+    return tuple(
+        max(4, min(round(edge * finest / v), n))
+        for v, n in zip(source.voxel_size, source.spatial_shape, strict=True)
+    )
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    if device.type == "cpu":
+        return batch
+    parts: Sequence[Tensor | None] = (
+        batch.image,
+        batch.index,
+        batch.distance,
+        batch.belief,
+    )
+    moved = [None if p is None else p.to(device, non_blocking=True) for p in parts]
+    return Batch(*cast("Any", moved))
