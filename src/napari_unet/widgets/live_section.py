@@ -109,7 +109,7 @@ class LiveSection(QWidget):
 
     def _arrange(self) -> None:
         self._run_row = _row(self.main, self.stop, stretch=0)
-        self._more_row = _row(self.afresh, self.next, stretch=0)
+        self._more_row = _row(self.next, self.afresh, stretch=0)
         show = QLabel("Show")
         self._show_row = _row(self.visible.native, show, self.map.native, stretch=2)
         layout = QVBoxLayout(self)

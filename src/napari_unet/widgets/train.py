@@ -209,6 +209,9 @@ class TrainWidget(DockWidget):
             return
         layer = new_annotation_layer(image, self.annotation.task.value)
         self.viewer.add_layer(layer)
+        # napari's buttons only follow a mode that changes after the layer was added.
+        layer.mode = "pan_zoom"
+        layer.mode = "paint"
         self.annotation.choose(layer)
         self.viewer.layers.selection.active = layer
 
