@@ -64,9 +64,12 @@ def test_a_click_annotates_a_superpixel(train: TrainWidget, qtbot: Any) -> None:
     found = section.found
     assert found is not None
     places = [tuple(layer.data_to_world(p)) for p in [(20, 20), (20, 44)]]
-    mouse_press_callbacks(layer, Mouse("mouse_press", places[0]))
-    mouse_move_callbacks(layer, Mouse("mouse_move", places[1]))
-    mouse_release_callbacks(layer, Mouse("mouse_release", places[1]))
+    event = Mouse("mouse_press", places[0])  # napari updates the one of the press
+    mouse_press_callbacks(layer, event)
+    event.type, event.position = "mouse_move", places[1]
+    mouse_move_callbacks(layer, event)
+    event.type = "mouse_release"
+    mouse_release_callbacks(layer, event)
     painted = np.unique(found.pieces[layer.data == 2])
     assert {found.pieces[20, 20], found.pieces[20, 44]} <= set(painted)
     np.testing.assert_array_equal(layer.data == 2, np.isin(found.pieces, painted))
