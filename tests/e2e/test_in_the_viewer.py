@@ -241,6 +241,7 @@ def test_a_stack_with_a_2d_model(
     stack = train.viewer.add_image(np.stack([image] * 3), scale=(3, 1, 1))
     predict.image.set_layers([stack])
     train.viewer.dims.set_current_step(0, 2)
+    train.viewer.reset_view()  # older naparis look at the first layer still
     for region, shape in (("whole", (3, 96, 128)), ("view", (1, 96, 128))):
         predict.region.value = region
         predict.predict()

@@ -122,7 +122,11 @@ def _open_lazily(path: Path) -> ArrayLike:
     import zarr
 
     tif = tifffile.TiffFile(path)
-    opened = zarr.open(tif.series[0].aszarr(level=0), mode="r")
+    try:
+        opened = zarr.open(tif.series[0].aszarr(level=0), mode="r")
+    except BaseException:
+        tif.close()
+        raise
     array: ArrayLike = opened if isinstance(opened, zarr.Array) else opened["0"]
     weakref.finalize(array, tif.close)
     return array
