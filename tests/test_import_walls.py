@@ -34,6 +34,7 @@ WITHOUT_TORCH = [
     "napari_unet.models.library",
     "napari_unet.models.model_file",
     "napari_unet.sample_data",
+    "napari_unet.segmentation.superpixels",
     "napari_unet.training.events",
 ]
 
