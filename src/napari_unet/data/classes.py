@@ -67,3 +67,15 @@ def make_classes(values: Sequence[int], background: int | None) -> list[ClassInf
             )
         )
     return classes
+
+
+def object_classes(background: int | None) -> list[ClassInfo]:
+    """Background and objects: the classes of task ``objects``.
+
+    Parameters
+    ----------
+    background : int, optional
+        Annotation value that means background.
+    """
+    made = make_classes([2], background)
+    return [made[0], made[-1].model_copy(update={"name": "object"})]

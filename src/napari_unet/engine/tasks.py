@@ -8,9 +8,12 @@ from typing import Any
 
 from napari_unet.config import training_config
 from napari_unet.data.annotation import Annotation
-from napari_unet.data.classes import ClassInfo
+from napari_unet.data.classes import ClassInfo, object_classes
 from napari_unet.data.source import ImageSource
 from napari_unet.engine.context import TaskContext
+from napari_unet.live.messages import from_plain
+from napari_unet.live.project import Project
+from napari_unet.live.session import LiveSession, Shared
 from napari_unet.models.model import Model
 from napari_unet.training.events import as_message
 from napari_unet.workflows import predict as predict_events
@@ -41,6 +44,43 @@ def train(context: TaskContext) -> dict[str, Any]:
         stop=context.stop_requested,
     )
     model: Model = _forward(events, context)
+    model.save(path)
+    return {"model_path": str(path)}
+
+
+def live(context: TaskContext) -> dict[str, Any]:
+    """Learn from strokes while they are painted, and show what comes of it.
+
+    Parameters of the task: as for `train`, with ``start`` (``{"kind": "auto"}``,
+    ``"scratch"``, or ``"model"`` with a ``path``) and ``project`` (a folder, or None).
+    Inputs: ``image0``, … Outputs and messages: :mod:`napari_unet.live.messages`.
+    """
+    params = context.params
+    config = training_config(**params["config"])
+    annotation = Annotation(
+        context.outputs["annotation"], _source(context), "sparse", config.background
+    )
+    given = params.get("classes")
+    start = params.get("start") or {}
+    project = params.get("project")
+    path = Path(params["model_path"])
+    session = LiveSession(
+        annotation,
+        config,
+        [ClassInfo(**c) for c in given]
+        if given
+        else object_classes(annotation.background_value),
+        Shared(context.outputs["preview"], context.outputs["map"]),
+        name=params.get("model_name") or params["name"],
+        inbox=lambda: [from_plain(m) for m in context.messages()],
+        stop=context.stop_requested,
+        autosave=path,
+        project=Project(Path(project)) if project else None,
+        start=Model.load(start["path"]) if start.get("kind") == "model" else None,
+    )
+    model: Model | None = _forward(session.run(), context)
+    if model is None:
+        return {}
     model.save(path)
     return {"model_path": str(path)}
 

@@ -24,6 +24,7 @@ from napari_unet.device import (
     pick_precision,
     release_memory,
 )
+from napari_unet.errors import DataError
 from napari_unet.live.classifier import fit_classifier
 from napari_unet.live.features import FeatureTiles
 from napari_unet.live.patches import LivePatches
@@ -33,6 +34,12 @@ from napari_unet.networks.info import NetworkInfo
 from napari_unet.networks.pixel_unet import PixelUNet
 from napari_unet.networks.registry import build_network
 from napari_unet.training.averaging import WeightAverage
+from napari_unet.training.checkpoint import (
+    Checkpoint,
+    laid_out,
+    with_prefix,
+    without_prefix,
+)
 from napari_unet.training.plan import TrainingPlan, make_plan
 
 PATCH = {("cpu", 2): 128, ("cpu", 3): 32, ("gpu", 2): 128, ("gpu", 3): 64}
@@ -104,6 +111,7 @@ class LiveLearner:
         self.agreement = 1.0
         """Share of the annotated pixels that the classifier gets right."""
         self._weights = torch.ones(book.n_outputs)
+        self._best: dict[str, Tensor] | None = None
         self._build()
         self.learn_strokes()
 
@@ -254,6 +262,95 @@ class LiveLearner:
             raise RuntimeError("a patch came without beliefs")
         loss = strokes_loss if self.task == "classes" else objects_strokes_loss
         return loss(logits, batch, self._weights.to(logits.device))
+
+    # Keeping -------------------------------------------------------------------------
+
+    def remember_best(self) -> None:
+        """The averaged network is the best so far."""
+        self._best = {
+            k: v.detach().clone() for k, v in self.average.network.state_dict().items()
+        }
+
+    def return_to_best(self) -> None:
+        """Go back to the best U-Net; the classifier stays, it knows all strokes."""
+        if self._best is None:
+            return
+        unet = without_prefix("unet", self._best)
+        for network in (self.network, self.average.network):
+            cast("PixelUNet", network).unet.load_state_dict(unet)
+
+    def adopt(self, state: dict[str, Tensor], steps: int) -> None:
+        """Begin with the U-Net of another network, as far as its tensors fit.
+
+        Parameters
+        ----------
+        state : dict of str to Tensor
+            Of a `PixelUNet`.
+        steps : int
+            How much the other one had learnt for this task already.
+        """
+        for network in (self.network, self.average.network):
+            own = network.state_dict()
+            for name, tensor in state.items():
+                fits = name in own and own[name].shape == tensor.shape
+                if name.startswith("unet.") and fits:
+                    own[name].copy_(tensor)
+        self.step_count = steps
+        self.set_trust()
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything needed to go on from here."""
+        optimizer = self.optimizer.state_dict()
+        tensors = {
+            **with_prefix("network", dict(self.network.state_dict())),
+            **with_prefix("average", dict(self.average.network.state_dict())),
+            **with_prefix("best", self._best or {}),
+            "random": self.generator.get_state(),
+        }
+        for number, state in optimizer["state"].items():
+            tensors |= with_prefix(f"optimizer.{number}", state)
+        plain = {
+            "plan": self.plan.as_dict(),
+            "step_count": self.step_count,
+            "since_strokes": self.since_strokes,
+            "trust_factor": self.trust_factor,
+        }
+        return Checkpoint(plain, tensors)
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint of a run on the same image.
+
+        Raises
+        ------
+        DataError
+            If the network differs.
+        """
+        tensors, plain = checkpoint.tensors, checkpoint.plain
+        try:
+            self.network.load_state_dict(without_prefix("network", tensors))
+            self.average.network.load_state_dict(without_prefix("average", tensors))
+        except RuntimeError as error:
+            raise DataError(
+                "The project was made with other settings, channels or classes: choose "
+                "those again, or start a new project."
+            ) from error
+        self._best = without_prefix("best", tensors) or None
+        self.generator.set_state(tensors["random"])
+        state = self.optimizer.state_dict()
+        parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
+        for number, parameter in enumerate(parameters):
+            own = without_prefix(f"optimizer.{number}", tensors)
+            if own:
+                state["state"][number] = {
+                    k: laid_out(v, parameter) for k, v in own.items()
+                }
+        self.optimizer.load_state_dict(state)
+        self._small.standardise(self.network.pixels.mean, self.network.pixels.std)
+        self.step_count = plain["step_count"]
+        self.since_strokes = plain["since_strokes"]
+        self.trust_factor = plain["trust_factor"]
+        self.learn_strokes()
+        self.set_trust()
 
     # Looking -------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_unet.config import Task
 from napari_unet.data.source import Box
@@ -45,19 +46,33 @@ class Previewer:
     def maps(self, patches: LivePatches, sample: int, box: Box) -> NDArray[np.float32]:
         """Probabilities ``K (Z) Y X`` of a box."""
         network = self._network
+        run = network if float(network.trust) else network.first_answer
+        logits = self._run(run, patches, sample, box)[0]
+        probability = logits.softmax(0) if self._task == "classes" else logits.sigmoid()
+        found: NDArray[np.float32] = probability.cpu().numpy()
+        return found
+
+    def opinions(
+        self, patches: LivePatches, sample: int, box: Box
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Log-probabilities of the classes: the classifier's and the U-Net's."""
+        pixels, unet = self._run(self._network.opinions, patches, sample, box)
+        if self._task == "objects":
+            # Background against foreground; the distance is not asked.
+            unet = torch.cat([torch.zeros_like(unet[:1]), unet[:1]])
+        return pixels.cpu().numpy(), unet.log_softmax(0).cpu().numpy()
+
+    def _run(
+        self, function: Any, patches: LivePatches, sample: int, box: Box
+    ) -> tuple[Tensor, ...]:
+        network = self._network
         reach = HALO[len(box)]
         halo = [min(reach, h) for h in network.halo]
-        pixels, inner = read_around(patches, sample, box, halo, network.divisor)
+        image, inner = read_around(patches, sample, box, halo, network.divisor)
         with torch.inference_mode(), autocast(self._device, self._precision):
-            run = network if float(network.trust) else network.first_answer
-            logits = run(pixels.to(self._device)).float()
-            logits = logits[(slice(None), slice(None), *inner)]
-            if self._task == "classes":
-                maps = logits.softmax(dim=1)
-            else:
-                maps = logits.sigmoid()
-            found: NDArray[np.float32] = maps[0].cpu().numpy()
-        return found
+            out = function(image.to(self._device))
+            parts = out if isinstance(out, tuple) else (out,)
+            return tuple(p.float()[(0, slice(None), *inner)] for p in parts)
 
 
 def uncertainty(maps: NDArray[np.float32], task: Task) -> NDArray[np.float32]:

@@ -247,7 +247,7 @@ class StrokeBook:
 
     # Keeping -------------------------------------------------------------------------
 
-    def held_out_numbers(self) -> dict[str, int]:
+    def counters(self) -> dict[str, int]:
         """Counters, so that a run that goes on holds out what it held out before."""
         return {"number": self._number, **{str(k): v for k, v in self._count.items()}}
 

@@ -17,7 +17,7 @@ import torch
 from napari_unet.config import TrainingConfig
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.checks import training_problems
-from napari_unet.data.classes import ClassInfo, make_classes
+from napari_unet.data.classes import ClassInfo, make_classes, object_classes
 from napari_unet.data.normalization import (
     IntensityRange,
     NormalizationInfo,
@@ -253,8 +253,7 @@ def _classes(
     counts: Sequence[dict[int, int]], background: int | None, config: TrainingConfig
 ) -> list[ClassInfo]:
     if config.task == "objects":
-        made = make_classes([2], background)
-        return [made[0], made[-1].model_copy(update={"name": "object"})]
+        return object_classes(background)
     values = sorted(set().union(*counts))
     # Background that nobody painted is no class: the network could not learn it.
     return make_classes(values, background if background in values else None)

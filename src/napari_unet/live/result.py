@@ -1,0 +1,79 @@
+"""The model that a live run leaves."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_unet.data.normalization import NormalizationInfo
+from napari_unet.device import describe, versions
+from napari_unet.live.judge import Verdict
+from napari_unet.models.info import ModelInfo, TrainingSummary
+from napari_unet.models.model import Model
+from napari_unet.segmentation.settings import DecoderInfo
+
+if TYPE_CHECKING:
+    from napari_unet.live.learner import LiveLearner
+    from napari_unet.live.strokes import StrokeBook
+
+
+def live_model(
+    learner: LiveLearner,
+    book: StrokeBook,
+    verdict: Verdict,
+    name: str,
+    seconds: float,
+) -> Model:
+    """The averaged network with everything that its file has to tell."""
+    source = learner.source
+    network = deepcopy(learner.average.network).cpu().eval()
+    annotated = book.counts().tolist()
+    names = [c.name for c in book.classes]
+    summary = TrainingSummary(
+        images=[source.name],
+        n_images=1,
+        annotated_voxels=dict(zip(names, annotated, strict=False)),
+        steps=learner.step_count,
+        seconds=round(seconds, 1),
+        score=verdict.score,
+        score_name="mean Dice of held-out strokes" if verdict.score is not None else "",
+        device=describe(learner.device, learner.precision),
+        config=learner.config.model_dump(mode="json"),
+        versions={
+            "napari-unet-live": version("napari-unet-live"),
+            "numpy": np.__version__,
+            **versions(),
+        },
+    )
+    decoder = None
+    if learner.task == "objects":
+        decoder = DecoderInfo(min_size=smallest_object(book))
+    info = ModelInfo(
+        name=name,
+        task=learner.task,
+        spatial="ZYX" if source.ndim == 3 else "YX",
+        n_channels=source.n_channels,
+        classes=book.classes,
+        network=learner.plan.network,
+        normalization=NormalizationInfo(),
+        decoder=decoder,
+        voxel_size=list(learner.plan.voxel_size),
+        unit=source.unit,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        training=summary,
+    )
+    return Model(network, info)
+
+
+def smallest_object(book: StrokeBook) -> int:
+    """Voxels below which an object is noise: a quarter of the smallest painted."""
+    sizes: list[int] = []
+    for sample in book.samples.values():
+        if sample.instances is not None:
+            counts = np.unique(sample.instances, return_counts=True)
+            sizes += [n for v, n in zip(*counts, strict=True) if v > 0]
+    return max(4, int(min(sizes) / 4)) if sizes else 10

@@ -1,0 +1,97 @@
+"""Where annotation would help most."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_unet.data.source import Box, ImageSource
+from napari_unet.live.learner import LiveLearner
+from napari_unet.live.preview import uncertainty
+from napari_unet.live.strokes import StrokeBook
+
+BLOCK = 64
+"""Edge in voxels of the regions that are compared."""
+MAX_PLANES = 8
+"""Planes that are looked at for one answer."""
+MAX_EDGE = 1024
+"""Of a large plane, a part of this edge is looked at."""
+
+Region = tuple[int, Box]
+"""Sample, and box (Z) Y X."""
+
+
+class Survey:
+    """Finds uncertain regions without annotation, each time another one.
+
+    Parameters
+    ----------
+    source : ImageSource
+    book : StrokeBook
+    seed : int
+    """
+
+    def __init__(self, source: ImageSource, book: StrokeBook, seed: int) -> None:
+        self._source, self._book = source, book
+        self._random = np.random.default_rng(seed)
+        self._given: set[Region] = set()
+
+    def next_region(self, learner: LiveLearner, here: Region | None) -> Region | None:
+        """The most uncertain region of a few planes, the one on screen first."""
+        previewer = learner.previewer()
+        best, best_value = None, -1.0
+        for sample, box in self._planes(here):
+            maps = previewer.maps(learner.patches, sample, box)
+            unsure = uncertainty(maps, learner.task)
+            for region, value in self._blocks(sample, box, unsure):
+                if value > best_value and region not in self._given:
+                    best, best_value = region, value
+        if best is not None:
+            self._given.add(best)
+        return best
+
+    def _planes(self, here: Region | None) -> list[Region]:
+        shape = self._source.spatial_shape
+        depth = shape[0] if len(shape) == 3 else 1
+        total = self._source.n_samples * depth
+        drawn = self._random.permutation(total)[: MAX_PLANES - (here is not None)]
+        planes = [] if here is None else [here]
+        for number in drawn.tolist():
+            sample, z = divmod(number, depth)
+            box = []
+            for n in shape[-2:]:
+                start = int(self._random.integers(max(1, n - MAX_EDGE + 1)))
+                box.append((start, min(n, start + MAX_EDGE)))
+            if len(shape) == 3:
+                box.insert(0, (z, z + 1))
+            planes.append((sample, tuple(box)))
+        return planes
+
+    def _blocks(
+        self, sample: int, box: Box, unsure: NDArray[np.float32]
+    ) -> list[tuple[Region, float]]:
+        """Regions of a plane without annotation, and how uncertain they are."""
+        found = []
+        known = self._book.samples.get(sample)
+        first = [a // BLOCK * BLOCK for a, _ in box[-2:]]
+        # A mean over a few pixels beside: single edges are always uncertain.
+        unsure = ndimage.uniform_filter(unsure, (0,) * (unsure.ndim - 2) + (5, 5))
+        for y in range(first[0], box[-2][1], BLOCK):
+            for x in range(first[1], box[-1][1], BLOCK):
+                spans = tuple(
+                    (max(a, s), min(b, s + BLOCK))
+                    for (a, b), s in zip(box[-2:], (y, x), strict=True)
+                )
+                if min(b - a for a, b in spans) < BLOCK // 4:
+                    continue
+                region = (*box[:-2], *spans)
+                key = tuple(slice(*b) for b in region)
+                if known is not None and (known.index[key] >= 0).any():
+                    continue
+                part = tuple(
+                    slice(a - c, b - c)
+                    for (a, b), (c, _) in zip(region, box, strict=True)
+                )
+                found.append(((sample, region), float(unsure[part].mean())))
+        return found
