@@ -16,6 +16,7 @@ from napari_unet.live.project import Project
 from napari_unet.live.session import LiveSession, Shared
 from napari_unet.models.model import Model
 from napari_unet.training.events import as_message
+from napari_unet.workflows import exhaust
 from napari_unet.workflows import predict as predict_events
 from napari_unet.workflows import train as train_events
 
@@ -132,9 +133,4 @@ def _source(context: TaskContext) -> ImageSource:
 
 def _forward(events: Any, context: TaskContext) -> Any:
     """Send every event to the viewer; return what the generator returns."""
-    while True:
-        try:
-            event = next(events)
-        except StopIteration as end:
-            return end.value
-        context.emit(as_message(event))
+    return exhaust(events, lambda event: context.emit(as_message(event)))
