@@ -19,16 +19,34 @@ NOISE = 0.3
 DROPOUT = 0.5
 """Share of the features that a member does not see in a step. Without noise and
 dropout, perceptrons know few strokes by heart; both were chosen on three data sets."""
+MEMORY_WEIGHT = 1.0
+"""Of what was held true before, against the strokes."""
 DRAWN = 128
 """Pixels that each member sees in a step."""
 MAX_PIXELS = 40_000
 """Annotated pixels that are fitted to, at most."""
 
 
+Memory = tuple[Tensor, Tensor]
+"""Features ``P F`` of pixels that nobody annotated, and what was held true of them,
+probabilities ``P K``."""
+
+
 def fit_classifier(
-    network: PixelUNet, book: StrokeBook, features: FeatureTiles, seed: int
+    network: PixelUNet,
+    book: StrokeBook,
+    features: FeatureTiles,
+    seed: int,
+    memory: Memory | None = None,
 ) -> float:
     """Fit the classifier of `network` to the strokes that teach.
+
+    Parameters
+    ----------
+    network, book, features, seed
+    memory : Memory, optional
+        What the last answer was elsewhere. People paint on what is wrong: strokes show
+        the exceptions more and more, and what was left alone is the rule.
 
     Returns
     -------
@@ -42,6 +60,8 @@ def fit_classifier(
         # Once: the U-Net sees features on this scale, too.
         network.standardise(*features.spread())
     values = classifier.standardise(values)
+    if memory is not None:
+        remembered = classifier.standardise(memory[0])
     generator = torch.Generator().manual_seed(seed)
     for weight in classifier.weights:
         scale = (2 / weight.shape[1]) ** 0.5
@@ -62,6 +82,10 @@ def fit_classifier(
         kept = torch.rand((members, 1, x.shape[2]), generator=generator) >= DROPOUT
         logits = classifier.members_logits(x * kept / (1 - DROPOUT))
         loss = F.cross_entropy(logits.flatten(0, 1), target[drawn].flatten())
+        if memory is not None:
+            known = torch.randint(len(remembered), shape, generator=generator)
+            log = classifier.members_logits(remembered[known]).log_softmax(-1)
+            loss = loss - MEMORY_WEIGHT * (memory[1][known] * log).sum(-1).mean()
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()

@@ -62,6 +62,10 @@ class FeatureTiles:
         values = torch.cat(drawn, dim=1)
         return values.mean(1), values.std(1).clamp(min=1e-6)
 
+    def cells(self) -> list[tuple[int, Box]]:
+        """Sample and box of each tile that is kept."""
+        return [(cell[0], self._box(cell)) for cell in self._kept]
+
     def forget_beliefs(self) -> None:
         """The classifier is another one now."""
         self._beliefs.clear()
@@ -107,17 +111,19 @@ class FeatureTiles:
         return tile
 
     def _compute(self, cell: Cell) -> Tensor:
-        sample, *position = cell
-        box = tuple(
-            (p * e, min(p * e + e, n))
-            for p, e, n in zip(
-                position, self._edge, self._patches.spatial_shape, strict=True
-            )
-        )
+        box = self._box(cell)
         space = self._network.scale_space
         pixels, inner = read_around(
-            self._patches, sample, box, space.reach, space.divisor
+            self._patches, cell[0], box, space.reach, space.divisor
         )
         with torch.inference_mode():
             features: Tensor = space(pixels)[(0, slice(None), *inner)]
         return features.clone()
+
+    def _box(self, cell: Cell) -> Box:
+        return tuple(
+            (p * e, min(p * e + e, n))
+            for p, e, n in zip(
+                cell[1:], self._edge, self._patches.spatial_shape, strict=True
+            )
+        )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,7 +26,7 @@ from napari_unet.device import (
     release_memory,
 )
 from napari_unet.errors import DataError
-from napari_unet.live.classifier import fit_classifier
+from napari_unet.live.classifier import Memory, fit_classifier
 from napari_unet.live.features import FeatureTiles
 from napari_unet.live.patches import LivePatches
 from napari_unet.live.preview import Previewer
@@ -46,6 +47,8 @@ PATCH = {("cpu", 2): 128, ("cpu", 3): 32, ("gpu", 2): 128, ("gpu", 3): 64}
 """Edge of a patch in voxels. Many steps on little beat few steps on much at first."""
 BATCH = {("cpu", 2): 4, ("cpu", 3): 2, ("gpu", 2): 16, ("gpu", 3): 4}
 BASE_CHANNELS = {("cpu", 2): 16, ("cpu", 3): 8, ("gpu", 2): 32, ("gpu", 3): 16}
+MEMORY_TILES, MEMORY_PIXELS = 6, 1000
+"""Tiles, and pixels of each, at which the last answer is remembered."""
 MEMBERS, HIDDEN = 8, 32
 """Of the pixel classifier."""
 RATE = 2e-3
@@ -153,7 +156,11 @@ class LiveLearner:
     def learn_strokes(self) -> None:
         """Fit the classifier to the strokes as they are now."""
         self.agreement = fit_classifier(
-            self._small, self.book, self.features, self.config.seed
+            self._small,
+            self.book,
+            self.features,
+            self.config.seed,
+            self._memory() if self.step_count else None,
         )
         state = self._small.pixels.state_dict()
         for network in (self.network, self.average.network):
@@ -165,6 +172,28 @@ class LiveLearner:
         )
         self._weights = weights / weights[counts > 0].mean()
         self.since_strokes = min(self.since_strokes, HALF_RATE // 2)
+
+    def _memory(self) -> Memory:
+        """The answer as it is, at pixels that nobody annotated, near the strokes."""
+        cells = self.features.cells()
+        drawn = torch.randperm(len(cells), generator=self.generator)[:MEMORY_TILES]
+        previewer = self.previewer()
+        values, beliefs = [], []
+        for number in drawn.tolist():
+            sample, box = cells[number]
+            maps = previewer.maps(self.patches, sample, box)
+            if self.task == "objects":
+                maps = np.stack([1 - maps[0], maps[0]])
+            index = self.book.samples[sample].index[tuple(slice(*b) for b in box)]
+            free = np.argwhere(index < 0)
+            if not len(free):
+                continue
+            pick = torch.randint(len(free), (MEMORY_PIXELS,), generator=self.generator)
+            voxels = free[pick.numpy()]
+            corner = np.array([a for a, _ in box])
+            values.append(self.features.of(sample, voxels + corner))
+            beliefs.append(torch.from_numpy(maps[(slice(None), *voxels.T)].T.copy()))
+        return torch.cat(values), torch.cat(beliefs)
 
     # Learning ------------------------------------------------------------------------
 

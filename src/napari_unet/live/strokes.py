@@ -35,12 +35,21 @@ class SampleStrokes:
     instances: NDArray[np.int32] | None
     """Ids of objects, 0 elsewhere; task ``objects`` alone."""
     stroke: NDArray[np.int32]
-    """Number of the stroke that a voxel belongs to, 0 without; negative: held out."""
+    """Number of the stroke that a voxel belongs to, 0 without; negative: held out. An
+    erased voxel keeps its number: undone, it is what it was."""
+    points: list[NDArray[np.int64]]
+    """Per class: voxels that teach, ``(n, (Z) Y X)``, at most `MAX_POINTS`."""
+    voxels: NDArray[np.int64]
+    """Per class: how many voxels teach."""
+    strokes: NDArray[np.int64]
+    """Per class: how many strokes there are."""
     distance: NDArray[np.float32] | None = None
     teaching: NDArray[np.int16] | None = None
     """`index` without what is held out, made when it is needed."""
-    points: list[NDArray[np.int64]] = field(default_factory=list)
-    """Per class: voxels that teach, ``(n, (Z) Y X)``."""
+    held: list[tuple[int, NDArray[np.int64], int]] = field(default_factory=list)
+    """Held-out strokes, oldest first: number, voxels ``(n, (Z) Y X)``, and class."""
+    smallest: int | None = None
+    """Voxels of the smallest object."""
 
 
 class StrokeBook:
@@ -76,7 +85,10 @@ class StrokeBook:
         """Only what lies in this box (Z) Y X teaches and measures."""
         self._hold_out = hold_out
         self._number = 0
-        self._count: dict[int, int] = {}
+        self._kind = [UNANNOTATED]
+        """Per number of a stroke: what it is of, see `_kinds`."""
+        self._since: dict[int, int] = {}
+        """Per annotation value: strokes since one was held out."""
 
     # Reading -------------------------------------------------------------------------
 
@@ -86,19 +98,24 @@ class StrokeBook:
         return 2 if self.task == "objects" else len(self.classes)
 
     def counts(self) -> NDArray[np.int64]:
-        """Teaching voxels of each class."""
+        """Teaching voxels of each class that are kept as points."""
         total = np.zeros(self.n_outputs, np.int64)
         for sample in self.samples.values():
             total += [len(p) for p in sample.points]
+        return total
+
+    def voxels(self) -> NDArray[np.int64]:
+        """All teaching voxels of each class."""
+        total = np.zeros(self.n_outputs, np.int64)
+        for sample in self.samples.values():
+            total += sample.voxels
         return total
 
     def stroke_counts(self) -> NDArray[np.int64]:
         """Strokes of each class, held-out ones included."""
         total = np.zeros(self.n_outputs, np.int64)
         for sample in self.samples.values():
-            for value in range(self.n_outputs):
-                found = np.unique(sample.stroke[sample.index == value])
-                total[value] += np.count_nonzero(found)
+            total += sample.strokes
         return total
 
     @property
@@ -107,22 +124,13 @@ class StrokeBook:
         return bool((self.counts() > 0).sum() >= 2)
 
     def held_out(self) -> list[tuple[int, NDArray[np.int64], int]]:
-        """Held-out strokes: sample, voxels ``(n, (Z) Y X)``, and class."""
-        found = []
-        for number, sample in self.samples.items():
-            for stroke in np.unique(sample.stroke[sample.stroke < 0]).tolist():
-                here = (sample.stroke == stroke) & (sample.index >= 0)
-                voxels = np.argwhere(here & self._inside(here.shape))
-                if len(voxels):
-                    found.append((number, voxels, int(sample.index[tuple(voxels[0])])))
-        return found
-
-    def _inside(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-        inside = np.ones(shape, bool)
-        if self.limit is not None:
-            inside[:] = False
-            inside[tuple(slice(*b) for b in self.limit)] = True
-        return inside
+        """Held-out strokes, oldest first: sample, voxels ``(n, (Z) Y X)``, class."""
+        found = [
+            (number, sample, voxels, value)
+            for sample, strokes in self.samples.items()
+            for number, voxels, value in strokes.held
+        ]
+        return [f[1:] for f in sorted(found, key=lambda f: f[0])]
 
     # Changing ------------------------------------------------------------------------
 
@@ -135,6 +143,9 @@ class StrokeBook:
     def set_classes(self, classes: Sequence[ClassInfo]) -> None:
         """Other classes: everything is read again; held-out strokes stay so."""
         self.classes = list(classes)
+        for known in self.samples.values():
+            # Sized for the classes that are now, whether a voxel changes or not.
+            self._collect(known)
         for number in list(self.samples):
             self.update(number)
 
@@ -156,31 +167,43 @@ class StrokeBook:
         if known is None:
             if (index == UNANNOTATED).all():
                 return False
-            known = SampleStrokes(
-                index=np.full(shape, UNANNOTATED, np.int16),
-                instances=None if instances is None else np.zeros(shape, np.int32),
-                stroke=np.zeros(shape, np.int32),
+            known = self._add_sample(
+                sample,
+                np.full(shape, UNANNOTATED, np.int16),
+                None if instances is None else np.zeros(shape, np.int32),
+                np.zeros(shape, np.int32),
             )
-            self.samples[sample] = known
         key = tuple(slice(*b) for b in box)
         changed = known.index[key] != index
+        touched: NDArray[np.int32] | None = None
         if known.instances is not None and instances is not None:
             changed |= known.instances[key] != instances
+            touched = np.union1d(known.instances[key][changed], instances[changed])
             known.instances[key] = instances
         if not changed.any():
             return False
         known.index[key] = index
-        # A repainted voxel belongs to another stroke than before.
-        known.stroke[key][changed] = 0
+        self._forget_repainted(known, key, changed)
         self._number_strokes(known, box)
-        if (known.index == UNANNOTATED).all():
-            del self.samples[sample]
-            return True
-        if known.instances is not None:
-            spacing = self.annotation.source.voxel_size
-            known.distance = centre_distance(known.instances, spacing)
+        if touched is not None:
+            self._measure_objects(known, touched)
         self._collect(known)
         return True
+
+    def _add_sample(
+        self,
+        number: int,
+        index: NDArray[np.int16],
+        instances: NDArray[np.int32] | None,
+        stroke: NDArray[np.int32],
+    ) -> SampleStrokes:
+        none = np.zeros(self.n_outputs, np.int64)
+        points = [np.zeros((0, index.ndim), np.int64)] * self.n_outputs
+        known = SampleStrokes(
+            index, instances, stroke, points=points, voxels=none, strokes=none
+        )
+        self.samples[number] = known
+        return known
 
     def _interpret(
         self, labels: NDArray[np.int32]
@@ -193,78 +216,214 @@ class StrokeBook:
             index[labels == self.annotation.background_value] = 0
         return index, np.where(index == 1, labels, 0)
 
+    def _kinds(self, known: SampleStrokes, key: tuple[slice, ...]) -> NDArray[np.int64]:
+        """What each voxel is: its annotation value, or the object it belongs to.
+
+        Not its place among the classes, which may become another one. Objects that
+        touch are strokes of their own.
+        """
+        index = known.index[key]
+        if known.instances is not None:
+            return np.where(index == 1, known.instances[key], index).astype(np.int64)
+        # The last one is for index -1.
+        values = [c.value for c in self.classes] + [UNANNOTATED]
+        return np.array(values, np.int64)[index]
+
+    def _forget_repainted(
+        self,
+        known: SampleStrokes,
+        key: tuple[slice, ...],
+        changed: NDArray[np.bool_],
+    ) -> None:
+        """A voxel that is painted otherwise belongs to another stroke than before."""
+        stroke, kinds = known.stroke[key], self._kinds(known, key)
+        before = np.array(self._kind, np.int64)[np.abs(stroke)]
+        changed = changed & (kinds != UNANNOTATED) & (kinds != before)
+        stroke[changed] = 0
+
     def _number_strokes(self, known: SampleStrokes, box: Box) -> None:
         """Give voxels of a box that have no stroke one: a neighbour's, or a new one."""
         grown = tuple(
             slice(max(0, a - 1), min(n, b + 1))
             for (a, b), n in zip(box, known.index.shape, strict=True)
         )
-        index, stroke = known.index[grown], known.stroke[grown]
-        kinds = index.astype(np.int64)
-        if known.instances is not None:
-            # Objects that touch are strokes of their own.
-            kinds = np.where(index == 1, known.instances[grown].astype(np.int64), kinds)
-        new = (stroke == 0) & (index != UNANNOTATED)
-        around = np.ones((3,) * index.ndim)
-        for kind in np.unique(kinds[new]):
-            parts, n = ndimage.label((kinds == kind) & (index != UNANNOTATED), around)
-            for part in range(1, n + 1):
-                here = parts == part
-                fresh = here & new
-                if not fresh.any():
-                    continue
-                old = stroke[here & (stroke != 0)]
-                value = int(index[fresh][0])
-                stroke[fresh] = int(old[0]) if len(old) else self._next(value)
+        stroke, kinds = known.stroke[grown], self._kinds(known, grown)
+        new = (stroke == 0) & (kinds != UNANNOTATED)
+        if not new.any():
+            return
+        wanted = np.unique(kinds[new])
+        place = np.searchsorted(wanted, kinds).clip(max=len(wanted) - 1)
+        compact = np.where(wanted[place] == kinds, place + 1, 0)
+        around = np.ones((3,) * kinds.ndim)
+        teaching = dict(enumerate(self.voxels().tolist()))
+        for number, where in enumerate(ndimage.find_objects(compact), start=1):
+            parts, _ = ndimage.label(compact[where] == number, around)
+            inside = ndimage.find_objects(parts)
+            for part in np.unique(parts[new[where] & (parts > 0)]).tolist():
+                inner = inside[part - 1]
+                here = parts[inner] == part
+                piece = stroke[where][inner]
+                fresh = here & (piece == 0)
+                value = int(known.index[grown][where][inner][fresh][0])
+                kind = int(wanted[number - 1])
+                old, size = piece[here & (piece != 0)], int(fresh.sum())
+                found = self._neighbour(known, old, size)
+                if found is None:
+                    most = 0 if len(old) else teaching[value]
+                    found = self._next(kind, value, size, most)
+                if found > 0:
+                    teaching[value] += size
+                piece[fresh] = found
 
-    def _next(self, value: int) -> int:
+    @staticmethod
+    def _neighbour(
+        known: SampleStrokes, old: NDArray[np.int32], size: int
+    ) -> int | None:
+        """The stroke that `size` new voxels belong to, of those they touch.
+
+        What is larger than the held-out stroke it touches, as a fill may be, is none of
+        its: it is there to teach.
+        """
+        if not len(old):
+            return None
+        if (old > 0).any():
+            return int(old[old > 0][0])
+        held = int(old[0])
+        whole = np.count_nonzero((known.stroke == held) & (known.index != UNANNOTATED))
+        return held if size <= whole else None
+
+    def _next(self, kind: int, value: int, size: int, most: int) -> int:
+        """Number of a new stroke; none larger than `most` is held out."""
         self._number += 1
-        self._count[value] = self._count.get(value, 0) + 1
-        held = self._hold_out and self._count[value] % HOLD_OUT_EVERY == 0
-        return -self._number if held else self._number
+        self._kind.append(kind)
+        group = self._group(value)
+        self._since[group] = self._since.get(group, 0) + 1
+        due = self._hold_out and self._since[group] >= HOLD_OUT_EVERY
+        if due and size <= most:
+            self._since[group] = 0
+            return -self._number
+        return self._number
+
+    def _group(self, value: int) -> int:
+        """Strokes that are counted together: those of one class."""
+        return value if self.task == "objects" else self.classes[value].value
+
+    def _measure_objects(
+        self, known: SampleStrokes, touched: NDArray[np.int32]
+    ) -> None:
+        """Centre distance and size again, where objects changed."""
+        if known.instances is None:
+            return
+        if known.distance is None:
+            known.distance = np.zeros(known.index.shape, np.float32)
+        known.distance[known.instances == 0] = 0.0
+        mine = np.isin(known.instances, touched[touched > 0])
+        around = ndimage.find_objects(mine.astype(np.int8))
+        if around:
+            # One voxel more, where there is one, holds the edge.
+            key = tuple(
+                slice(max(0, b.start - 1), min(n, b.stop + 1))
+                for b, n in zip(around[0], mine.shape, strict=True)
+            )
+            part = np.where(mine[key], known.instances[key], 0)
+            spacing = self.annotation.source.voxel_size
+            distance = centre_distance(part, spacing)
+            known.distance[key] = np.where(mine[key], distance, known.distance[key])
+        painted = known.instances[known.instances > 0]
+        sizes = np.unique(painted, return_counts=True)[1]
+        known.smallest = int(sizes.min()) if len(sizes) else None
 
     def _collect(self, known: SampleStrokes) -> None:
-        teaching = known.index.copy()
-        held = known.stroke < 0
-        teaching[held] = UNANNOTATED
-        if held.any():
-            for value in np.unique(known.index[held]):
-                own = ndimage.binary_dilation(
-                    held & (known.index == value), iterations=KEEP_APART
-                )
-                teaching[own & (known.index == value)] = UNANNOTATED
-        teaching[~self._inside(teaching.shape)] = UNANNOTATED
-        known.teaching = teaching
+        """What teaches and what measures, from `index`, `stroke` and the limit."""
+        limited = known.index
+        if self.limit is not None:
+            key = tuple(slice(*b) for b in self.limit)
+            limited = np.full_like(known.index, UNANNOTATED)
+            limited[key] = known.index[key]
+        known.teaching = limited.copy()
+        known.held = []
+        shape = known.index.shape
+        flat = np.flatnonzero(limited.ravel() != UNANNOTATED)
+        value, stroke = limited.ravel()[flat], known.stroke.ravel()[flat]
+        known.strokes = self._strokes_per_class(value, stroke)
+        for number in np.unique(stroke[stroke < 0])[::-1].tolist():
+            mine = stroke == number
+            voxels = np.stack(np.unravel_index(flat[mine], shape), axis=1)
+            known.held.append((-number, voxels, int(value[mine][0])))
+            _keep_apart(known.teaching, voxels, int(value[mine][0]))
+        teaching = known.teaching.ravel()[flat]
         chooser = np.random.default_rng(0)
-        known.points = []
-        for value in range(self.n_outputs):
-            flat = np.flatnonzero(teaching == value)
-            if len(flat) > MAX_POINTS:
-                flat = np.sort(chooser.choice(flat, MAX_POINTS, replace=False))
-            known.points.append(
-                np.stack(np.unravel_index(flat, teaching.shape), axis=1)
-            )
+        known.points, counts = [], []
+        for position in range(self.n_outputs):
+            own = flat[teaching == position]
+            counts.append(len(own))
+            if len(own) > MAX_POINTS:
+                own = np.sort(chooser.choice(own, MAX_POINTS, replace=False))
+            known.points.append(np.stack(np.unravel_index(own, shape), axis=1))
+        known.voxels = np.array(counts, np.int64)
+
+    def _strokes_per_class(
+        self, value: NDArray[np.int16], stroke: NDArray[np.int32]
+    ) -> NDArray[np.int64]:
+        numbers, first = np.unique(np.abs(stroke), return_index=True)
+        of = value[first[numbers > 0]]
+        return np.bincount(of, minlength=self.n_outputs)[: self.n_outputs]
 
     # Keeping -------------------------------------------------------------------------
 
     def counters(self) -> dict[str, int]:
         """Counters, so that a run that goes on holds out what it held out before."""
-        return {"number": self._number, **{str(k): v for k, v in self._count.items()}}
+        since = {str(k): v for k, v in self._since.items()}
+        return {"number": self._number, **since}
 
     def restore(
         self, counters: dict[str, int], strokes: dict[int, NDArray[np.int32]]
     ) -> None:
-        """Take over what an earlier run held out, then read the annotation."""
+        """Take over what an earlier run held out, then read the annotation.
+
+        Parameters
+        ----------
+        counters : dict
+            From :meth:`counters`.
+        strokes : dict of int to ndarray
+            Per sample (Z) Y X: numbers of held-out strokes, 0 elsewhere. Other strokes
+            taught the earlier run: they go on teaching.
+        """
+        self.samples.clear()
         self._number = counters["number"]
-        self._count = {int(k): v for k, v in counters.items() if k != "number"}
-        for number, stroke in strokes.items():
-            labels = self.annotation.read(number)
-            index, instances = self._interpret(labels)
-            known = SampleStrokes(index, instances, stroke)
-            known.stroke[index == UNANNOTATED] = 0
-            self.samples[number] = known
-            self._number_strokes(known, tuple((0, n) for n in index.shape))
-            if instances is not None:
-                spacing = self.annotation.source.voxel_size
-                known.distance = centre_distance(instances, spacing)
-            self._collect(known)
+        self._kind = [UNANNOTATED] * (self._number + 1)
+        hold_out, self._hold_out = self._hold_out, False
+        for number in range(self.annotation.source.n_samples):
+            self._restore_sample(number, strokes.get(number))
+        self._hold_out = hold_out
+        self._since = {int(k): v for k, v in counters.items() if k != "number"}
+
+    def _restore_sample(self, number: int, stroke: NDArray[np.int32] | None) -> None:
+        index, instances = self._interpret(self.annotation.read(number))
+        if (index == UNANNOTATED).all():
+            return
+        stroke = np.zeros(index.shape, np.int32) if stroke is None else stroke.copy()
+        stroke[index == UNANNOTATED] = 0
+        known = self._add_sample(number, index, instances, stroke)
+        kinds = self._kinds(known, (slice(None),) * index.ndim)
+        for held in np.unique(stroke[stroke < 0]).tolist():
+            self._kind[-held] = int(kinds[stroke == held][0])
+        self._number_strokes(known, tuple((0, n) for n in index.shape))
+        if instances is not None:
+            self._measure_objects(known, np.unique(instances))
+        self._collect(known)
+
+
+def _keep_apart(
+    teaching: NDArray[np.int16], voxels: NDArray[np.int64], value: int
+) -> None:
+    """Take a held-out stroke, and its class close to it, out of what teaches."""
+    key = tuple(
+        slice(max(0, int(low) - KEEP_APART), int(high) + KEEP_APART + 1)
+        for low, high in zip(voxels.min(axis=0), voxels.max(axis=0), strict=True)
+    )
+    part = teaching[key]
+    held = np.zeros(part.shape, bool)
+    held[tuple((voxels - [k.start for k in key]).T)] = True
+    near = ndimage.binary_dilation(held, iterations=KEEP_APART)
+    part[near & (part == value)] = UNANNOTATED
