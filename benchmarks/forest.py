@@ -18,9 +18,7 @@ def pixel_features(image: NDArray[np.float32]) -> NDArray[np.float32]:
     ----------
     image : ndarray, C (Z) Y X
     """
-    features = partial(
-        multiscale_basic_features, sigma_min=1, sigma_max=16
-    )
+    features = partial(multiscale_basic_features, sigma_min=1, sigma_max=16)
     return np.concatenate([features(channel) for channel in image], axis=-1)
 
 
@@ -36,7 +34,9 @@ class Forest:
         self, features: Sequence[NDArray[np.float32]], strokes: NDArray[np.int32]
     ) -> None:
         """Learn from sparse strokes (0 not annotated, 1 background, 2, … classes)."""
-        values = np.concatenate([f[s > 0] for f, s in zip(features, strokes, strict=True)])
+        values = np.concatenate(
+            [f[s > 0] for f, s in zip(features, strokes, strict=True)]
+        )
         self._trees.fit(values, strokes[strokes > 0] - 1)
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.int32]:

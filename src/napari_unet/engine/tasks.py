@@ -78,6 +78,7 @@ def live(context: TaskContext) -> dict[str, Any]:
         autosave=path,
         project=Project(Path(project)) if project else None,
         start=Model.load(start["path"]) if start.get("kind") == "model" else None,
+        starter=start.get("kind", "auto") == "auto",
     )
     model: Model | None = _forward(session.run(), context)
     if model is None:

@@ -44,6 +44,7 @@ from napari_unet.live.messages import (
 from napari_unet.live.preview import uncertainty
 from napari_unet.live.project import Project
 from napari_unet.live.result import live_model, smallest_object
+from napari_unet.live.starters import try_starter
 from napari_unet.live.strokes import StrokeBook
 from napari_unet.live.survey import Survey
 from napari_unet.live.window import Window
@@ -142,6 +143,9 @@ class LiveSession:
         Where everything is kept that is needed to go on another day.
     start : Model, optional
         Its weights are taken as far as they fit.
+    starter : bool
+        Whether the starter that ships with the package is tried, where no `start` is
+        given; it is used only where it tells the first strokes apart.
 
     Raises
     ------
@@ -162,6 +166,7 @@ class LiveSession:
         autosave: Path | None = None,
         project: Project | None = None,
         start: Model | None = None,
+        starter: bool = True,
     ) -> None:
         self.source: ImageSource = annotation.source
         self.annotation, self.config = annotation, config
@@ -180,6 +185,7 @@ class LiveSession:
         self.learning_seconds = 0.0
         self._inbox, self._stop = inbox, stop
         self._autosave, self._project, self._start = autosave, project, start
+        self._starter = starter
         self._mode: LiveMode = "waiting"
         self._view: View | None = None
         self._serial = 0
@@ -272,7 +278,7 @@ class LiveSession:
                 yield from self._set_mode("learning" if self.learner else "waiting")
             elif isinstance(message, StartAfresh):
                 if self.learner is not None:
-                    self._start = None
+                    self._start, self._starter = None, False
                     self._make_learner()
             elif isinstance(message, FindNext):
                 yield from self._find_next()
@@ -334,6 +340,8 @@ class LiveSession:
             self.learner.adopt(keep.average.network.state_dict(), keep.step_count)
         elif self._start is not None:
             self.learner.adopt(dict(self._start.network.state_dict()), 0)
+        elif self._starter:
+            try_starter(self.learner)
         self.verdict = NO_VERDICT
         self._best_loss, self._best_step = math.inf, self.learner.step_count
         self._waited_seconds = 0.0

@@ -123,7 +123,7 @@ class PixelUNet(nn.Module):
         n_fine = sum(sigma <= UNET_SIGMA for sigma in SIGMAS)
         per_scale = n_in * (2 + len(spacing))
         self.n_unet = n_in + n_fine * per_scale
-        self._fine = ScaleSpace(n_in, SIGMAS[:n_fine], spacing)
+        self.fine = ScaleSpace(n_in, SIGMAS[:n_fine], spacing)
         n_classes = 2 if objects else n_out
         self.pixels = PixelClassifier(
             self.scale_space.n_out, n_classes, members, hidden
@@ -153,7 +153,7 @@ class PixelUNet(nn.Module):
         reaches = []
         for far, fine, net, d in zip(
             self.scale_space.reach,
-            self._fine.reach,
+            self.fine.reach,
             self.unet.halo,
             self.divisor,
             strict=True,
