@@ -107,7 +107,8 @@ class FeatureTiles:
         tile = self._compute(cell)
         self._kept[cell] = tile
         while len(self._kept) * tile.numel() * 4 > MAX_KEPT_BYTES:
-            self._kept.popitem(last=False)
+            gone, _ = self._kept.popitem(last=False)
+            self._beliefs.pop(gone, None)
         return tile
 
     def _compute(self, cell: Cell) -> Tensor:

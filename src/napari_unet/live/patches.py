@@ -19,8 +19,9 @@ from napari_unet.prediction.tiling import mirror
 
 ANYWHERE = 0.5
 """Share of the patches that lie anywhere: they carry what the classifier holds true."""
-NEAR = 1.5
-"""In volumes, those lie within this many patches of a stroke along every axis."""
+NEAR = {2: 4.0, 3: 1.5}
+"""They lie within this many patches of a stroke along every axis: far away may be void,
+and features are kept only so far."""
 MAX_KEPT_BYTES = 2**29
 """Normalised images are kept in memory up to this size together."""
 
@@ -99,11 +100,13 @@ class LivePatches:
         shape = self._source.spatial_shape
         ndim = len(shape)
         if r[0] < ANYWHERE:
-            # In a plane anywhere; in a volume near a stroke, for the rest may be void.
             for axis in range(ndim):
                 n, p = shape[axis], self._patch[axis]
-                reach = n if ndim == 2 else NEAR * p
+                reach = NEAR[ndim] * p
                 low, high = max(0, voxel[axis] - reach), min(n, voxel[axis] + reach)
+                if self._book.limit is not None:
+                    first, last = self._book.limit[axis]
+                    low, high = max(low, first), min(high, last)
                 voxel[axis] = int(low + r[4 + axis] * (high - low))
         start = []
         for axis in range(ndim):
@@ -155,4 +158,6 @@ class LivePatches:
         held_true = belief(number, box)[(slice(None), *take)]
         if sample.distance is None:
             return image, index, held_true
-        return image, index, held_true, sample.distance[key][take]
+        # Neither does an object that is held out, by its middle.
+        distance = np.where(index == 1, sample.distance[key][take], np.float32(0))
+        return image, index, held_true, distance
