@@ -15,8 +15,11 @@ from napari_unet.live.patches import LivePatches
 from napari_unet.live.reading import read_around
 from napari_unet.networks.pixel_unet import PixelUNet
 
-TILE = {2: (192, 192), 3: (16, 48, 48)}
+TILE = {2: (192, 192), 3: (32, 64, 64)}
 """Size of a tile, (Z) Y X."""
+HALO = {2: 64, 3: 16}
+"""Context of a tile in voxels; in volumes less than coarse features ask for, as in
+previews: a full one would multiply the work."""
 MAX_KEPT_BYTES = 2**29
 """Features of the tiles used last are kept up to this size."""
 
@@ -114,9 +117,8 @@ class FeatureTiles:
     def _compute(self, cell: Cell) -> Tensor:
         box = self._box(cell)
         space = self._network.scale_space
-        pixels, inner = read_around(
-            self._patches, cell[0], box, space.reach, space.divisor
-        )
+        halo = [min(reach, HALO[len(box)]) for reach in space.reach]
+        pixels, inner = read_around(self._patches, cell[0], box, halo, space.divisor)
         with torch.inference_mode():
             features: Tensor = space(pixels)[(0, slice(None), *inner)]
         return features.clone()
