@@ -30,6 +30,8 @@ WITHOUT_TORCH = [
     "napari_unet.metrics",
     "napari_unet.doctor",
     "napari_unet.engine.client",
+    "napari_unet.live.messages",
+    "napari_unet.live.project_info",
     "napari_unet.models.info",
     "napari_unet.models.library",
     "napari_unet.models.model_file",

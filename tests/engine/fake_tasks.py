@@ -27,6 +27,25 @@ def echo(context: TaskContext) -> dict[str, Any]:
     return {"params": context.params}
 
 
+def keeper(context: TaskContext) -> dict[str, Any]:
+    """Writes two files when the viewer is gone, and tells of it between them."""
+    folder = context.params["folder"]
+
+    def keep() -> None:
+        with open(os.path.join(folder, "first"), "x") as file:
+            file.write(str(int(context.outputs["out"].sum())))
+
+    context.on_exit = keep
+    context.emit({"event": "Busy"})
+    while not context.stop_requested():
+        time.sleep(0.01)
+    time.sleep(0.2)
+    context.emit({"event": "Told"})
+    with open(os.path.join(folder, "last"), "x") as file:
+        file.write("kept")
+    return {}
+
+
 def total(context: TaskContext) -> dict[str, Any]:
     """Sum of each input, and what it looked like."""
     return {

@@ -164,6 +164,38 @@ def test_viewer_killed(
     bench.wait(lambda: bench.segments(process.pid) == [])
 
 
+@pytest.mark.parametrize("end", ["killed", "terminated", "closed", "exit"])
+def test_a_task_keeps_its_work_when_the_viewer_ends(
+    bench: Any, viewer: Any, end: str, tmp_path: Path
+) -> None:
+    process = viewer(f"""
+        from napari_unet.engine import client
+        client._KEEPING = frozenset({{"keeper"}})
+        events = []
+        job = engine.submit(
+            "keeper", {{"folder": {str(tmp_path)!r}}},
+            outputs={{"out": ((9, 9), "f4")}}, on_event=events.append,
+        )
+        until(lambda: any(e["event"] == "Busy" for e in events))
+        job.outputs["out"][...] = 1
+        print(pid, flush=True)
+        if {end!r} == "closed":
+            engine.close()
+        if {end!r} in ("killed", "terminated"):
+            time.sleep(600)
+    """)
+    pid = int(process.stdout.readline())
+    if end == "killed":
+        process.kill()
+    elif end == "terminated":
+        process.terminate()
+    process.wait()
+    bench.wait(lambda: not bench.alive(pid))
+    assert (tmp_path / "first").read_text() == "81"
+    assert (tmp_path / "last").read_text() == "kept"
+    bench.wait(lambda: bench.segments(process.pid) == [])
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
 def test_viewer_killed_while_a_fork_holds_the_pipes(bench: Any, viewer: Any) -> None:
     process = viewer("""

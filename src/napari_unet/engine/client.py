@@ -42,6 +42,10 @@ _BUTTONS = {
 }
 
 
+_KEEPING = frozenset({"live"})
+"""Tasks that keep what they did when the viewer ends."""
+
+
 class _Belongings:
     """What must be gone when an engine is, even if nobody closed it."""
 
@@ -49,6 +53,8 @@ class _Belongings:
         self.process: EngineProcess | None = None
         self.folder = temporary_folder()
         self.arrays: weakref.WeakSet[JobArrays] = weakref.WeakSet()
+        self.keeping: set[int] = set()
+        """Numbers of the jobs that have something to keep."""
         self._pid = os.getpid()
 
     def clear(self) -> None:
@@ -56,8 +62,12 @@ class _Belongings:
             return
         process, self.process = self.process, None
         if process is not None:
-            process.kill()
+            if self.keeping:
+                process.leave()
+            else:
+                process.kill()
             process.wait()
+        self.keeping.clear()
         for arrays in list(self.arrays):
             arrays.free()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -276,12 +286,15 @@ class Engine:
             process.server.add(job.id, job.arrays)
             process.send_line(line)
             job.sent(process)
+            if job.task in _KEEPING:
+                self._own.keeping.add(job.id)
 
     def _end_later(self, job: Job, state: JobState, **extra: Any) -> None:
         self._happened.put(partial(self._end, job, state, **extra))
 
     def _end(self, job: Job, state: JobState, **extra: Any) -> None:
         self._jobs.pop(job.id, None)
+        self._own.keeping.discard(job.id)
         job.end(state, **extra)
 
     def _stop_now(self, job: Job) -> None:

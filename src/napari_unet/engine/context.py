@@ -43,6 +43,10 @@ class TaskContext:
         self.inputs = inputs
         self.outputs = outputs
         self.emit = emit
+        self.on_exit: Callable[[], None] | None = None
+        """For tasks that have something to lose when the viewer is gone: called then,
+        on another thread, and must be quick. The task is stopped as if the user had
+        pressed Stop, and has some seconds to end."""
         self._stop = stop or threading.Event()
         self._messages: list[dict[str, Any]] = []
         self._lock = threading.Lock()

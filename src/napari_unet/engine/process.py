@@ -28,6 +28,7 @@ from napari_unet.errors import EngineError
 logger = logging.getLogger(__name__)
 
 _END_SECONDS = 2.0
+_KEEP_SECONDS = 5.0
 _NO_WINDOW: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # Windows only
 
 
@@ -118,6 +119,13 @@ class EngineProcess:
         """End the process now, whatever it does."""
         self.ending = True
         self._popen.kill()
+
+    def leave(self) -> None:
+        """Tell the process that nobody listens, and let it keep its work; then kill."""
+        self.ending = True
+        self._outbox.put(None)
+        if not self._ended.wait(_KEEP_SECONDS):
+            self.kill()
 
     def wait(self) -> None:
         """Wait for the end of a killed process, a little while at most."""

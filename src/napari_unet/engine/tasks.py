@@ -80,6 +80,7 @@ def live(context: TaskContext) -> dict[str, Any]:
         start=Model.load(start["path"]) if start.get("kind") == "model" else None,
         starter=start.get("kind", "auto") == "auto",
     )
+    context.on_exit = session.keep_annotation
     model: Model | None = _forward(session.run(), context)
     if model is None:
         return {}

@@ -36,6 +36,8 @@ from napari_unet.errors import EngineError, UserError
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
+LAST_SECONDS = 20.0
+"""How long tasks have to keep what they did, once the viewer is gone."""
 
 
 class RunningTask:
@@ -57,20 +59,56 @@ class Worker:
         self._lock = threading.Lock()
         self._regions = RegionReader(self.send)
         self._prepared = threading.Event()
+        self._leaving = False
         self._module: Any = None
         self._trouble: BaseException | None = None
 
     def send(self, message: Message) -> None:
-        """Tell the viewer; ends this process if the viewer is gone."""
+        """Tell the viewer; this process ends soon if the viewer is gone."""
         self._send_line(encode_message(message))
 
     def _send_line(self, line: bytes) -> None:
         try:
             self._writer.write_bytes(line)
         except OSError:
-            self.exit()
+            self.leave()
 
-    def exit(self) -> NoReturn:
+    def leave(self) -> None:
+        """Nobody listens any more: end this process, and return at once.
+
+        It ends now, or once tasks that asked for it kept what they did.
+        """
+        with self._lock:
+            if self._leaving:
+                return
+            self._leaving = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.stop.set()
+        keeping = [t for t in tasks if t.context is not None and t.context.on_exit]
+        if not keeping:
+            self._exit()
+        # On a thread: it may be a task that found out, and it has to go on.
+        threading.Thread(
+            target=self._keep_and_exit, args=(keeping,), name="exit", daemon=True
+        ).start()
+
+    def _keep_and_exit(self, tasks: list[RunningTask]) -> NoReturn:
+        end = time.monotonic() + LAST_SECONDS
+        for task in tasks:
+            hook = None if task.context is None else task.context.on_exit
+            try:
+                if hook is not None:
+                    hook()
+            except Exception:
+                logger.exception("What a task did could not be kept")
+        while time.monotonic() < end:
+            if not set(tasks) & set(self._tasks.values()):
+                break
+            time.sleep(0.02)
+        self._exit()
+
+    def _exit(self) -> NoReturn:
         """End at once, with all threads, and leave nothing behind."""
         shutil.rmtree(self._hello["folder"], ignore_errors=True)
         os._exit(0)
@@ -93,7 +131,7 @@ class Worker:
         self._prepared.set()
         self.send({"type": "ready", "device": device})
 
-    def read(self, lines: Iterator[bytes]) -> NoReturn:
+    def read(self, lines: Iterator[bytes]) -> None:
         """Handle messages until the viewer ends."""
         try:
             for line in lines:
@@ -101,7 +139,7 @@ class Worker:
         except BaseException:
             logger.exception("The engine cannot go on")
             os._exit(70)
-        self.exit()
+        self.leave()
 
     def beat(self) -> NoReturn:
         """Say once a second that this process is alive."""
@@ -111,7 +149,7 @@ class Worker:
             time.sleep(HEARTBEAT_SECONDS)
             # A fork of the viewer can keep our input open after the viewer's end.
             if sys.platform != "win32" and os.getppid() != parent:
-                self.exit()
+                self.leave()
 
     def _handle(self, message: Message) -> None:
         kind = message["type"]

@@ -15,14 +15,14 @@ import torch
 from numpy.typing import NDArray
 
 from napari_unet.errors import DataError
-from napari_unet.files import atomic_file
+from napari_unet.live.project_info import RUN_NAME, save_annotation
 from napari_unet.training.checkpoint import Checkpoint, with_prefix, without_prefix
 
 if TYPE_CHECKING:
     from napari_unet.live.session import LiveSession
 
-ANNOTATION_NAME = "annotation.npz"
-RUN_NAME = "run.checkpoint"
+NEEDED = {"held_out", "learning_seconds", "step_count", "since_strokes", "trust_factor"}
+"""What a checkpoint of a live run holds, beside tensors."""
 
 
 class Project:
@@ -42,10 +42,13 @@ class Project:
         """Whether a run was kept here."""
         return (self.folder / RUN_NAME).is_file()
 
+    def save_annotation(self, session: LiveSession) -> None:
+        """Keep the annotation alone, from any thread."""
+        save_annotation(self.folder, np.asarray(session.annotation.labels[...]))
+
     def save(self, session: LiveSession) -> None:
         """Keep the annotation and the run as they are now."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        save_annotation(self.folder, np.asarray(session.annotation.labels[...]))
+        self.save_annotation(session)
         learner = session.learner
         if learner is None:
             return
@@ -69,45 +72,27 @@ class Project:
         Raises
         ------
         DataError
-            If the file is damaged.
+            If the file is damaged, or belongs to another image.
         """
         state = Checkpoint.load(self.folder / RUN_NAME)
-        shape = session.source.spatial_shape
+        if not NEEDED <= state.plain.keys() or "random" not in state.tensors:
+            raise DataError(
+                f"The project {self.folder.name!r} is damaged or of another kind: "
+                "start a new project."
+            )
+        source = session.source
+        size = math.prod(source.spatial_shape)
         strokes: dict[int, NDArray[np.int32]] = {}
         for number, pair in without_prefix("held_out", state.tensors).items():
             where, numbers = pair.numpy()
-            if where.size and where.max() >= math.prod(shape):
+            far = where.size and int(where.max()) >= size
+            if far or int(number) >= source.n_samples:
                 raise DataError(
                     f"The project {self.folder.name!r} belongs to another image: "
                     "choose that image, or start a new project."
                 )
-            stroke = np.zeros(math.prod(shape), np.int32)
+            stroke = np.zeros(size, np.int32)
             stroke[where] = numbers
-            strokes[int(number)] = stroke.reshape(shape)
+            strokes[int(number)] = stroke.reshape(source.spatial_shape)
         session.book.restore(state.plain["held_out"], strokes)
         return state
-
-
-def save_annotation(folder: Path, labels: NDArray[np.integer]) -> None:
-    """Write the annotation; strokes are few, so the file is small."""
-    with atomic_file(folder / ANNOTATION_NAME) as file:
-        np.savez_compressed(file, labels=labels)
-
-
-def load_annotation(folder: Path) -> NDArray[np.integer]:
-    """The annotation that a project holds.
-
-    Raises
-    ------
-    DataError
-        If it is missing or damaged.
-    """
-    path = folder / ANNOTATION_NAME
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            labels: NDArray[np.integer] = archive["labels"]
-            return labels
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise DataError(
-            f"The annotation in {folder} cannot be read: the project is damaged."
-        ) from error

@@ -19,6 +19,7 @@ from napari_unet.data.classes import ClassInfo
 from napari_unet.data.normalization import NormalizationInfo, measure_range
 from napari_unet.data.source import ImageSource
 from napari_unet.device import describe, pick_device, pick_precision
+from napari_unet.errors import UserError
 from napari_unet.live.advice import Learning, advise
 from napari_unet.live.judge import NO_VERDICT, Verdict, judge
 from napari_unet.live.learner import LiveLearner
@@ -28,6 +29,7 @@ from napari_unet.live.messages import (
     Continue,
     FindNext,
     Hint,
+    LabelsBox,
     Limit,
     LiveEvent,
     LiveMode,
@@ -51,6 +53,7 @@ from napari_unet.live.window import Window
 from napari_unet.models.model import Model
 from napari_unet.segmentation.objects import decode_objects
 from napari_unet.segmentation.settings import DecoderInfo
+from napari_unet.training.checkpoint import Checkpoint
 from napari_unet.training.events import (
     Finished,
     Notice,
@@ -75,6 +78,9 @@ PATIENCE_STEPS = 500
 PATIENCE_SECONDS = 120.0
 """The same where there is no verdict: learning time since the last strokes."""
 IDLE_SECONDS = 0.03
+MAX_DIVERGED = 3
+"""After so many times without `STEADY_STEPS` in between, learning is given up."""
+STEADY_STEPS = 50
 
 MODES: dict[LiveMode, str] = {
     "waiting": "Paint a few strokes of two classes or more: then learning begins.",
@@ -185,13 +191,20 @@ class LiveSession:
         self.learning_seconds = 0.0
         self._inbox, self._stop = inbox, stop
         self._autosave, self._project, self._start = autosave, project, start
+        self._unopened = project
         self._starter = starter
         self._mode: LiveMode = "waiting"
         self._view: View | None = None
         self._serial = 0
         self._known_serial = 0
         self._stale = True
+        self._shown: LabelsBox | None = None
         self._new_strokes = False
+        self._resume: Checkpoint | None = None
+        self._changes = 0
+        self._saved: dict[str, int] = {}
+        """How many changes were there when something was saved last."""
+        self._diverged = self._steady = 0
         self._preview_seconds = 0.0
         self._waited_seconds = 0.0
         self._best_loss = math.inf
@@ -213,24 +226,26 @@ class LiveSession:
         words = describe(self.device, self.precision)
         yield Started(words, {"live": True})
         yield ModeChanged(self._mode, MODES[self._mode])
-        if self._project is not None:
-            yield from self._continue_project()
         reason = "stopped"
         while not self._stop():
             yield from self._listen()
             if self._new_strokes:
                 yield from self._learn_strokes()
             yield from self._show()
+            if self._new_strokes:
+                continue  # heard in between: nothing may be left to learn from
             learner = self.learner
             if learner is None or self._mode != "learning":
+                yield from self._save()
                 time.sleep(IDLE_SECONDS)
                 continue
             begun = time.monotonic()
             loss = learner.step()
             if not math.isfinite(loss):
-                yield Notice("The loss became infinite: learning starts afresh.")
-                self._make_learner()
+                yield from self._begin_again()
                 continue
+            self._changes += 1
+            self._steady += 1
             taken = time.monotonic() - begun
             self.learning_seconds += taken
             self._waited_seconds += taken
@@ -256,6 +271,21 @@ class LiveSession:
             yield from self._advise(learner)
         yield from self._save()
 
+    def _begin_again(self) -> Iterator[Event]:
+        """The loss is no number: other weights are needed."""
+        self._diverged = 1 if self._steady >= STEADY_STEPS else self._diverged + 1
+        self._steady = 0
+        self._make_learner()
+        if self._diverged < MAX_DIVERGED:
+            yield Notice("The loss became infinite: learning starts afresh.")
+            return
+        self._diverged = 0
+        yield Notice(
+            "The loss became infinite again and again: look for strange values in the "
+            "image, or set a smaller learning rate."
+        )
+        yield from self._set_mode("paused")
+
     def _set_mode(self, mode: LiveMode) -> Iterator[Event]:
         if mode != self._mode:
             self._mode = mode
@@ -275,11 +305,9 @@ class LiveSession:
             elif isinstance(message, Continue):
                 self._best_step = self.learner.step_count if self.learner else 0
                 self._best_loss, self._waited_seconds = math.inf, 0.0
-                yield from self._set_mode("learning" if self.learner else "waiting")
+                yield from self._set_mode(self._working_mode())
             elif isinstance(message, StartAfresh):
-                if self.learner is not None:
-                    self._start, self._starter = None, False
-                    self._make_learner()
+                yield from self._start_afresh()
             elif isinstance(message, FindNext):
                 yield from self._find_next()
             elif isinstance(message, Limit):
@@ -290,11 +318,29 @@ class LiveSession:
             elif isinstance(message, Classes):
                 self._take_classes([ClassInfo(**c) for c in message.classes])
 
+    def _working_mode(self) -> LiveMode:
+        ready = self.learner is not None and self.book.can_teach
+        return "learning" if ready else "waiting"
+
+    def _start_afresh(self) -> Iterator[Event]:
+        self._start, self._starter, self._resume = None, False, None
+        if self.learner is None:
+            return
+        self.learner = None
+        if not self.book.can_teach:
+            yield from self._set_mode("waiting")
+            return
+        self._make_learner()
+        if self._mode != "paused":
+            yield from self._set_mode("learning")
+
     def _read_strokes(self, message: Strokes) -> None:
+        self._open_project()
         window = Window(self.source, message.box)
         for sample, _ in window.samples():
             if self.book.update(sample, window.spatial):
                 self._new_strokes = True
+                self._changes += 1
         self._serial = message.serial
         if not self._new_strokes:
             self._known_serial = self._serial
@@ -303,7 +349,13 @@ class LiveSession:
         same = [c.value for c in classes] == [c.value for c in self.book.classes]
         self.book.set_classes(classes)
         if not same and self.learner is not None and self.config.task == "classes":
-            self._make_learner(keep=self.learner)
+            # Without strokes of two classes, the next ones begin anew.
+            before, self.learner = self.learner, None
+            if self.book.can_teach:
+                self._make_learner(keep=before)
+            else:
+                self._new_strokes = True
+        self._changes += 1
         self._stale = True
 
     # Learning ------------------------------------------------------------------------
@@ -312,9 +364,14 @@ class LiveSession:
         self._new_strokes = False
         if not self.book.can_teach:
             self._known_serial = self._serial
+            self._stale = True
+            if self._mode != "paused":
+                yield from self._set_mode("waiting")
             return
         if self.learner is None:
             self._make_learner()
+            if self._resume is not None:
+                yield from self._go_on(self._resume)
         else:
             self.learner.learn_strokes()
         self._known_serial = self._serial
@@ -350,9 +407,7 @@ class LiveSession:
 
     def _judge(self, learner: LiveLearner) -> Iterator[Event]:
         self.verdict = verdict = judge(learner, self.book)
-        yield LiveScore(
-            learner.step_count, verdict.score, verdict.low, verdict.high, verdict.text
-        )
+        yield self._score(learner)
         if verdict.loss is None:
             if self._waited_seconds >= PATIENCE_SECONDS:
                 yield from self._rest(learner)
@@ -362,7 +417,13 @@ class LiveSession:
             learner.remember_best()
         elif learner.step_count - self._best_step >= PATIENCE_STEPS:
             learner.return_to_best()
+            self.verdict = judge(learner, self.book)
+            yield self._score(learner)
             yield from self._rest(learner)
+
+    def _score(self, learner: LiveLearner) -> LiveScore:
+        v = self.verdict
+        return LiveScore(learner.step_count, v.score, v.low, v.high, v.text)
 
     def _rest(self, learner: LiveLearner) -> Iterator[Event]:
         self._stale = True
@@ -422,6 +483,10 @@ class LiveSession:
         previewer = learner.previewer()
         labels = window.arranged(self.shared.preview)
         shown = window.arranged(self.shared.map)
+        if view.box != self._shown:
+            # The viewer copies all of a new box, of which only a strip is there yet.
+            labels[...], shown[...] = 0, 0
+            self._shown = view.box
         tell = partial(
             Preview,
             box=view.box,
@@ -449,7 +514,7 @@ class LiveSession:
                     yield tell(rows=rows)
                 # Whoever looks elsewhere by now need not see the rest.
                 yield from self._listen()
-                if self._stop() or self._view != view:
+                if self._stop() or self._view != view or self.learner is not learner:
                     return
             if whole:
                 yield tell(rows=(0, height))
@@ -499,31 +564,58 @@ class LiveSession:
         )
 
     def _save(self, *, final: bool = False) -> Iterator[Event]:
-        learner = self.learner
-        if learner is None:
-            return
-        if self._autosave is not None and (
-            final or self._clock.due("save", SECONDS_BETWEEN_SAVES)
-        ):
-            model = self.model()
-            if model is not None:
-                model.save(self._autosave)
-                yield Saved(learner.step_count, str(self._autosave))
-        if self._project is not None and (
-            final or self._clock.due("project", SECONDS_BETWEEN_PROJECTS)
-        ):
-            self._project.save(self)
-            yield Saved(learner.step_count, str(self._project.folder))
+        """Keep what is new, now and then; while it learns, a full disk is no end."""
+        try:
+            if self._due("model", SECONDS_BETWEEN_SAVES, final=final):
+                yield from self._save_model()
+            if self._due("project", SECONDS_BETWEEN_PROJECTS, final=final):
+                yield from self._save_project()
+        except (UserError, OSError) as error:
+            if final:
+                raise
+            yield Notice(f"The work could not be saved ({error}): make room on disk.")
 
-    def _continue_project(self) -> Iterator[Event]:
-        if self._project is None or not self._project.can_continue:
+    def _due(self, what: str, seconds: float, *, final: bool) -> bool:
+        if self._saved.get(what, 0) == self._changes:
+            return False
+        if not self._clock.due(what, 0.0 if final else seconds):
+            return False
+        self._saved[what] = self._changes
+        return True
+
+    def _save_model(self) -> Iterator[Event]:
+        model = self.model()
+        if self._autosave is None or model is None:
             return
-        state = self._project.load(self)
-        if not self.book.can_teach:
-            return
-        self._make_learner()
+        model.save(self._autosave)
+        yield Saved(model.info.training.steps, str(self._autosave))
+
+    def _save_project(self) -> Iterator[Event]:
+        if self._project is None or not self._serial:
+            return  # without strokes the shared annotation may still be empty
+        self._project.save(self)
+        steps = 0 if self.learner is None else self.learner.step_count
+        yield Saved(steps, str(self._project.folder))
+
+    def keep_annotation(self) -> None:
+        """Keep the annotation at once, from any thread: the viewer is gone."""
+        if self._project is not None and self._serial:
+            self._project.save_annotation(self)
+
+    def _open_project(self) -> None:
+        """What an earlier run held out, before the first strokes are read.
+
+        Not earlier: until then the shared annotation is empty.
+        """
+        project, self._unopened = self._unopened, None
+        if project is not None and project.can_continue:
+            self._resume = project.load(self)
+            self._new_strokes = True
+
+    def _go_on(self, state: Checkpoint) -> Iterator[Event]:
+        """Take over the weights of an earlier run."""
+        self._resume = None
         if self.learner is not None:
             self.learner.resume(state)
             self.learning_seconds = float(state.plain["learning_seconds"])
             yield StepDone(self.learner.step_count, 0.0, 0.0, math.inf)
-        yield from self._set_mode("learning")

@@ -15,12 +15,26 @@ FOLDER_VARIABLE = "NAPARI_UNET_MODELS"
 """Environment variable that moves the model folder."""
 
 
+PROJECTS_VARIABLE = "NAPARI_UNET_PROJECTS"
+"""Environment variable that moves the folder of projects."""
+
+
 def model_folder() -> Path:
     """The folder of the user's models; it may not exist yet."""
     moved = os.environ.get(FOLDER_VARIABLE)
     if moved:
         return Path(moved).expanduser()
     return user_data_path("napari-unet-live", appauthor=False) / "models"
+
+
+def project_folder() -> Path:
+    """The folder where runs that learn from strokes are kept; it may not exist yet."""
+    moved = os.environ.get(PROJECTS_VARIABLE)
+    if moved:
+        return Path(moved).expanduser()
+    if os.environ.get(FOLDER_VARIABLE):
+        return model_folder() / "projects"
+    return model_folder().with_name("projects")
 
 
 def list_models(folder: Path | None = None) -> list[Path]:
