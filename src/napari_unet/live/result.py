@@ -31,7 +31,7 @@ def live_model(
     """The averaged network with everything that its file has to tell."""
     source = learner.source
     network = deepcopy(learner.average.network).cpu().eval()
-    annotated = book.counts().tolist()
+    annotated = book.voxels().tolist()
     names = [c.name for c in book.classes]
     summary = TrainingSummary(
         images=[source.name],
@@ -71,9 +71,5 @@ def live_model(
 
 def smallest_object(book: StrokeBook) -> int:
     """Voxels below which an object is noise: a quarter of the smallest painted."""
-    sizes: list[int] = []
-    for sample in book.samples.values():
-        if sample.instances is not None:
-            counts = np.unique(sample.instances, return_counts=True)
-            sizes += [n for v, n in zip(*counts, strict=True) if v > 0]
-    return max(4, int(min(sizes) / 4)) if sizes else 10
+    sizes = [s.smallest for s in book.samples.values() if s.smallest is not None]
+    return max(4, min(sizes) // 4) if sizes else 10

@@ -348,12 +348,12 @@ class LiveSession:
     def _take_classes(self, classes: list[ClassInfo]) -> None:
         same = [c.value for c in classes] == [c.value for c in self.book.classes]
         self.book.set_classes(classes)
-        if not same and self.learner is not None and self.config.task == "classes":
-            # Without strokes of two classes, the next ones begin anew.
+        if not same and self.config.task == "classes":
             before, self.learner = self.learner, None
-            if self.book.can_teach:
+            if before is not None and self.book.can_teach:
                 self._make_learner(keep=before)
             else:
+                # Strokes of two classes may be gone, or there again.
                 self._new_strokes = True
         self._changes += 1
         self._stale = True

@@ -20,6 +20,8 @@ MAX_EDGE = 1024
 
 Region = tuple[int, Box]
 """Sample, and box (Z) Y X."""
+Cell = tuple[int, ...]
+"""Sample, first plane, and place in a grid of blocks: a region, however it is cut."""
 
 
 class Survey:
@@ -35,36 +37,40 @@ class Survey:
     def __init__(self, source: ImageSource, book: StrokeBook, seed: int) -> None:
         self._source, self._book = source, book
         self._random = np.random.default_rng(seed)
-        self._given: set[Region] = set()
+        self._given: set[Cell] = set()
 
     def next_region(self, learner: LiveLearner, here: Region | None) -> Region | None:
         """The most uncertain region of a few planes, the one on screen first."""
         previewer = learner.previewer()
-        best, best_value = None, -1.0
+        best, best_cell, best_value = None, None, -1.0
         for sample, box in self._planes(here):
             maps = previewer.maps(learner.patches, sample, box)
             unsure = uncertainty(maps, learner.task)
             for region, value in self._blocks(sample, box, unsure):
-                if value > best_value and region not in self._given:
-                    best, best_value = region, value
-        if best is not None:
-            self._given.add(best)
+                cell = (sample, *(a for a, _ in region[1][:-2]))
+                cell += tuple(a // BLOCK for a, _ in region[1][-2:])
+                if value > best_value and cell not in self._given:
+                    best, best_cell, best_value = region, cell, value
+        if best_cell is not None:
+            self._given.add(best_cell)
         return best
 
     def _planes(self, here: Region | None) -> list[Region]:
         shape = self._source.spatial_shape
-        depth = shape[0] if len(shape) == 3 else 1
+        bounds = self._book.limit or tuple((0, n) for n in shape)
+        planes = [] if here is None else _inside(here, bounds)
+        first, last = bounds[0] if len(shape) == 3 else (0, 1)
+        depth = last - first
         total = self._source.n_samples * depth
-        drawn = self._random.permutation(total)[: MAX_PLANES - (here is not None)]
-        planes = [] if here is None else [here]
+        drawn = self._random.permutation(total)[: MAX_PLANES - len(planes)]
         for number in drawn.tolist():
             sample, z = divmod(number, depth)
             box = []
-            for n in shape[-2:]:
-                start = int(self._random.integers(max(1, n - MAX_EDGE + 1)))
-                box.append((start, min(n, start + MAX_EDGE)))
+            for low, high in bounds[-2:]:
+                start = int(self._random.integers(low, max(low, high - MAX_EDGE) + 1))
+                box.append((start, min(high, start + MAX_EDGE)))
             if len(shape) == 3:
-                box.insert(0, (z, z + 1))
+                box.insert(0, (first + z, first + z + 1))
             planes.append((sample, tuple(box)))
         return planes
 
@@ -95,3 +101,13 @@ class Survey:
                 )
                 found.append(((sample, region), float(unsure[part].mean())))
         return found
+
+
+def _inside(region: Region, bounds: Box) -> list[Region]:
+    """The part of a region within bounds, if there is one."""
+    sample, box = region
+    both = tuple(
+        (max(a, low), min(b, high))
+        for (a, b), (low, high) in zip(box, bounds, strict=True)
+    )
+    return [(sample, both)] if all(a < b for a, b in both) else []
