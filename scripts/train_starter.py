@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import tifffile
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from napari_unet.config import AugmentationConfig
@@ -137,7 +137,7 @@ def main() -> None:
         step += 1
         average.update(network, step)
         if step % 500 == 0:
-            print(f"{share:4.0%} step {step} loss {float(loss):.3f}", flush=True)
+            print(f"{share:4.0%} step {step} loss {loss.item():.3f}", flush=True)
     final: Any = average.network.cpu()
     dice = score(final, regions(args.data / SETS[0] / "val"))
     print(f"{step} steps on {len(images)} images, Dice on val {dice:.3f}")
@@ -148,7 +148,7 @@ def main() -> None:
     STARTER_FOLDER.mkdir(exist_ok=True)
     about = {"sets": list(SETS), "steps": step, "dice_val": round(dice, 4)}
     with atomic_file(STARTER_FOLDER / STARTER_NAME) as file:
-        save_file(weights, file, metadata={"about": json.dumps(about)})
+        file.write(save(weights, metadata={"about": json.dumps(about)}))
 
 
 if __name__ == "__main__":

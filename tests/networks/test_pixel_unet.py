@@ -132,7 +132,7 @@ def test_a_classifier_computes_chunk_by_chunk(
     network = make()
     features = network.scale_space(torch.from_numpy(image(2, 1, 24, 40)))
     whole = network.pixels(features)
-    monkeypatch.setattr("napari_unet.networks.pixel_unet.CHUNK", 100)
+    monkeypatch.setattr("napari_unet.networks.pixel_unet.CHUNK", {"cpu": 100})
     torch.testing.assert_close(network.pixels(features), whole)
     assert whole.shape == (2, 3, 24, 40)
     torch.testing.assert_close(

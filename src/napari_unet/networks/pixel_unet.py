@@ -19,8 +19,8 @@ from napari_unet.networks.blocks import Size
 from napari_unet.networks.scale_space import SIGMAS, ScaleSpace
 from napari_unet.networks.unet import UNet
 
-CHUNK = 2**17
-"""Pixels that the classifier looks at together; bounds its memory."""
+CHUNK = {"cpu": 2**12, "gpu": 2**18}
+"""Pixels that the classifier looks at together: few enough for a processor's cache."""
 UNET_SIGMA = 4.0
 """The U-Net sees scales up to this one: it has its own way to look further."""
 
@@ -61,11 +61,17 @@ class PixelClassifier(nn.Module):
 
     def members_logits(self, values: Tensor) -> Tensor:
         """Logits ``E P K`` of standardised features ``P F`` or ``E P F``."""
-        x = values
-        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = torch.matmul(x, weight) + bias
-            if i < len(self.weights) - 1:
-                x = x.relu()
+        first, *weights = self.weights
+        bias, *biases = self.biases
+        if values.ndim == 2:
+            # One product for all members: several times faster than one for each.
+            together = first.transpose(0, 1).flatten(1)
+            x = torch.addmm(bias.flatten(), values, together)
+            x = x.view(len(x), self.members, -1).transpose(0, 1)
+        else:
+            x = torch.baddbmm(bias, values, first)
+        for weight, bias in zip(weights, biases, strict=True):
+            x = torch.baddbmm(bias, x.relu(), weight)
         return x
 
     def standardise(self, values: Tensor) -> Tensor:
@@ -77,8 +83,9 @@ class PixelClassifier(nn.Module):
         n, f, *space = features.shape
         flat = features.movedim(1, -1).reshape(-1, f)
         parts = []
-        for start in range(0, len(flat), CHUNK):
-            values = self.standardise(flat[start : start + CHUNK])
+        chunk = CHUNK["cpu" if features.device.type == "cpu" else "gpu"]
+        for start in range(0, len(flat), chunk):
+            values = self.standardise(flat[start : start + chunk])
             probability = self.members_logits(values).float().softmax(-1).mean(0)
             parts.append(probability.clamp(min=1e-4).log())
         return torch.cat(parts).reshape(n, *space, self.n_classes).movedim(-1, 1)
