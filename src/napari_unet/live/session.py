@@ -568,8 +568,10 @@ class LiveSession:
         try:
             if self._due("model", SECONDS_BETWEEN_SAVES, final=final):
                 yield from self._save_model()
+                self._saved["model"] = self._changes
             if self._due("project", SECONDS_BETWEEN_PROJECTS, final=final):
                 yield from self._save_project()
+                self._saved["project"] = self._changes
         except (UserError, OSError) as error:
             if final:
                 raise
@@ -578,10 +580,7 @@ class LiveSession:
     def _due(self, what: str, seconds: float, *, final: bool) -> bool:
         if self._saved.get(what, 0) == self._changes:
             return False
-        if not self._clock.due(what, 0.0 if final else seconds):
-            return False
-        self._saved[what] = self._changes
-        return True
+        return self._clock.due(what, 0.0 if final else seconds)
 
     def _save_model(self) -> Iterator[Event]:
         model = self.model()
