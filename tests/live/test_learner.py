@@ -9,7 +9,7 @@ import torch
 
 from napari_unet.data.sampling import Batch
 from napari_unet.errors import ConfigError, DataError
-from napari_unet.live.learner import objects_strokes_loss, strokes_loss
+from napari_unet.live.losses import objects_strokes_loss, strokes_loss
 from napari_unet.training.checkpoint import Checkpoint
 from napari_unet.training.events import StepDone
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from napari_unet.config import Task, TrainingConfig
 from napari_unet.data.augmentation import Augmentation
 from napari_unet.data.normalization import IntensityRange
 from napari_unet.data.sampling import Batch
 from napari_unet.data.source import ImageSource
-from napari_unet.data.split import Part
 from napari_unet.device import (
     autocast,
     is_out_of_memory,
@@ -28,10 +25,11 @@ from napari_unet.device import (
 from napari_unet.errors import DataError
 from napari_unet.live.classifier import Memory, fit_classifier
 from napari_unet.live.features import FeatureTiles
+from napari_unet.live.losses import objects_strokes_loss, strokes_loss
 from napari_unet.live.patches import LivePatches
+from napari_unet.live.plan import live_plan
 from napari_unet.live.preview import Previewer
 from napari_unet.live.strokes import StrokeBook
-from napari_unet.networks.info import NetworkInfo
 from napari_unet.networks.pixel_unet import PixelUNet
 from napari_unet.networks.registry import build_network
 from napari_unet.training.averaging import WeightAverage
@@ -41,16 +39,9 @@ from napari_unet.training.checkpoint import (
     with_prefix,
     without_prefix,
 )
-from napari_unet.training.plan import TrainingPlan, make_plan
 
-PATCH = {("cpu", 2): 128, ("cpu", 3): 32, ("gpu", 2): 128, ("gpu", 3): 64}
-"""Edge of a patch in voxels. Many steps on little beat few steps on much at first."""
-BATCH = {("cpu", 2): 4, ("cpu", 3): 2, ("gpu", 2): 16, ("gpu", 3): 4}
-BASE_CHANNELS = {("cpu", 2): 16, ("cpu", 3): 8, ("gpu", 2): 32, ("gpu", 3): 16}
 MEMORY_TILES, MEMORY_PIXELS = 6, 1000
 """Tiles, and pixels of each, at which the last answer is remembered."""
-MEMBERS, HIDDEN = 8, 32
-"""Of the pixel classifier."""
 RATE = 2e-3
 HEAD_RATE = 8.0
 WARMUP = 20
@@ -58,8 +49,6 @@ WARMUP = 20
 HALF_RATE = 400
 """Steps after which the learning rate has halved; new strokes take them back."""
 MAX_GRADIENT_NORM = 5.0
-BELIEF_WEIGHT = 0.5
-"""Of what the classifier holds true where nothing is annotated."""
 TRUST = 0.5
 """Share of the U-Net in the answer once it has learnt a while."""
 TRUST_STEPS = 60
@@ -93,7 +82,7 @@ class LiveLearner:
         self.source, self.book, self.config = source, book, config
         self.task: Task = config.task
         self.device, self.precision = device, precision
-        self.plan = _plan(source, book, config, device)
+        self.plan = live_plan(source, book, config, device)
         self.batch_size = self.plan.batch_size
         self.margin = tuple(
             round(0.22 * p) if turn else 0
@@ -387,103 +376,6 @@ class LiveLearner:
         """The averaged network as it is now."""
         network = cast("PixelUNet", self.average.network)
         return Previewer(network, self.task, self.device, self.precision)
-
-
-def strokes_loss(logits: Tensor, batch: Batch, weights: Tensor) -> Tensor:
-    """Cross-entropy: hard on strokes, soft and weaker elsewhere.
-
-    Where nobody painted, the network is drawn to what the classifier holds true there
-    (distillation, Hinton et al. 2015): strokes alone, a few pixels out of a million,
-    would be known by heart within seconds.
-
-    Parameters
-    ----------
-    logits : Tensor, N K (Z) Y X
-    batch : Batch
-        With beliefs.
-    weights : Tensor, K
-        Of the classes.
-    """
-    log = logits.log_softmax(dim=1)
-    free = batch.index < 0
-    belief = cast("Tensor", batch.belief).clamp(1e-3, 1.0)
-    soft = -(belief * log).sum(dim=1) * free
-    loss = BELIEF_WEIGHT * soft.mean()
-    if bool((~free).any()):
-        loss = loss + F.nll_loss(log, batch.index, weights, ignore_index=-1)
-    return loss
-
-
-def objects_strokes_loss(logits: Tensor, batch: Batch, weights: Tensor) -> Tensor:
-    """The same for foreground, and the error of the centre distance in whole objects.
-
-    Parameters
-    ----------
-    logits : Tensor, N 2 (Z) Y X
-        Foreground and centre distance before the sigmoid.
-    batch : Batch
-        With beliefs and distances.
-    weights : Tensor, 2
-        Of background and objects.
-    """
-    foreground = torch.cat([torch.zeros_like(logits[:, :1]), logits[:, :1]], dim=1)
-    loss = strokes_loss(foreground, batch, weights)
-    error = (logits[:, 1].sigmoid() - cast("Tensor", batch.distance)).abs()
-    belief = cast("Tensor", batch.belief)[:, 1]
-    # Sure background has no centre, whoever says so.
-    empty = (batch.index == 0) | ((batch.index < 0) & (belief < 0.2))
-    for where in (batch.index == 1, empty):
-        if bool(where.any()):
-            loss = loss + (error * where).sum() / where.sum()
-    return loss
-
-
-def _plan(
-    source: ImageSource,
-    book: StrokeBook,
-    config: TrainingConfig,
-    device: torch.device,
-) -> TrainingPlan:
-    kind = ("cpu" if device.type == "cpu" else "gpu", source.ndim)
-    wishes = {
-        "patch_size": config.patch_size or _patch(source, PATCH[kind]),
-        "batch_size": config.batch_size or BATCH[kind],
-        "base_channels": config.base_channels or BASE_CHANNELS[kind],
-    }
-    whole = tuple((0, n) for n in source.spatial_shape)
-    n_outputs = 2 if config.task == "objects" else len(book.classes)
-    plan = make_plan(
-        config.model_copy(update=wishes),
-        [Part(book.annotation, 0, whole)],
-        n_outputs,
-        device,
-    )
-    unet = dict(plan.network.arguments)
-    n_in, n_out = unet.pop("n_in"), unet.pop("n_out")
-    arguments = {
-        "n_in": n_in,
-        "n_out": n_out,
-        "objects": config.task == "objects",
-        "spacing": [v / min(plan.voxel_size) for v in plan.voxel_size],
-        "members": MEMBERS,
-        "hidden": HIDDEN,
-        "unet": unet,
-    }
-    network = NetworkInfo(name="pixel_unet", arguments=arguments)
-    divisor = cast("PixelUNet", build_network(network)).divisor
-    patch = tuple(
-        math.ceil(p / d) * d for p, d in zip(plan.patch_size, divisor, strict=True)
-    )
-    return replace(plan, network=network, patch_size=patch)
-
-
-def _patch(source: ImageSource, edge: int) -> tuple[int, ...]:
-    """A patch of about equal physical edges, no larger than the image needs."""
-    finest = min(source.voxel_size)
-    return tuple(
-        max(4, min(round(edge * finest / v), n))
-        for v, n in zip(source.voxel_size, source.spatial_shape, strict=True)
-    )
 
 
 def _moved(batch: Batch, device: torch.device) -> Batch:
