@@ -27,7 +27,7 @@ from annotator import Annotator
 from forest import Forest, pixel_features
 from numpy.typing import NDArray
 
-from napari_unet.api import exhaust
+from napari_unet.workflows import exhaust
 from napari_unet.config import TrainingConfig, training_config
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.classes import make_classes

@@ -100,6 +100,9 @@ class LiveLearner:
         """Steps since strokes came last; drives the learning rate."""
         self.trust_factor = 1.0
         """What held-out strokes say about the share of the U-Net."""
+        self.memory_note = ""
+        """What was done because memory ran out, in a sentence; whoever tells it empties
+        it."""
         self.agreement = 1.0
         """Share of the annotated pixels that the classifier gets right."""
         self._weights = torch.ones(book.n_outputs)
@@ -199,9 +202,6 @@ class LiveLearner:
                 if not is_out_of_memory(error):
                     raise
                 self._make_room(error)
-
-    memory_note = ""
-    """What was done because memory ran out, in a sentence."""
 
     def _make_room(self, error: BaseException) -> None:
         release_memory(self.device)
