@@ -19,7 +19,7 @@ from napari_unet.data.classes import ClassInfo
 from napari_unet.data.normalization import NormalizationInfo, measure_range
 from napari_unet.data.source import ImageSource
 from napari_unet.device import describe, pick_device, pick_precision
-from napari_unet.errors import UserError
+from napari_unet.errors import DataError, UserError
 from napari_unet.live.advice import Learning, advise
 from napari_unet.live.judge import NO_VERDICT, Verdict, judge
 from napari_unet.live.learner import LiveLearner
@@ -615,6 +615,14 @@ class LiveSession:
         """Take over the weights of an earlier run."""
         self._resume = None
         if self.learner is not None:
-            self.learner.resume(state)
+            try:
+                self.learner.resume(state)
+            except DataError:
+                self._make_learner()
+                yield Notice(
+                    "The settings, channels or classes are others than before: "
+                    "learning starts afresh from your strokes."
+                )
+                return
             self.learning_seconds = float(state.plain["learning_seconds"])
             yield StepDone(self.learner.step_count, 0.0, 0.0, math.inf)
