@@ -14,7 +14,7 @@ from napari_unet.config import training_config
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.classes import make_classes, object_classes
 from napari_unet.data.source import ImageSource
-from napari_unet.live import classifier, learner, session
+from napari_unet.live import classifier, plan, session
 from napari_unet.live.messages import Preview, Strokes, View, ViewerMessage
 from napari_unet.live.session import LiveSession, Shared
 from napari_unet.models.model import Model
@@ -216,8 +216,8 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
     monkeypatch.setattr(session, "SECONDS_BETWEEN_PREVIEWS", 0.0)
     monkeypatch.setattr(session, "PREVIEW_SHARE", 0.9)
     monkeypatch.setattr(session, "SECONDS_BETWEEN_STEPS_TOLD", 0.0)
-    monkeypatch.setattr(learner, "MEMBERS", 2)
-    monkeypatch.setattr(learner, "HIDDEN", 8)
+    monkeypatch.setattr(plan, "MEMBERS", 2)
+    monkeypatch.setattr(plan, "HIDDEN", 8)
     monkeypatch.setattr(classifier, "STEPS", 80)
     return Run
 

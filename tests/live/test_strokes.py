@@ -74,12 +74,22 @@ def test_strokes_are_numbered_and_every_fifth_of_a_class_is_held_out() -> None:
         ([36, 0], 0),
         ([16, 20], 1),
     ]
-    # Held-out strokes come last, the newest at the end, and teach nothing.
+    # Held-out strokes teach nothing.
     assert p.book.counts().tolist() == [20, 8, 0]
     teaching = p.book.samples[0].teaching
     assert teaching is not None
     assert (teaching[p.held()] == -1).all()
     assert p.book.can_teach
+
+
+def test_the_last_held_out_strokes_are_the_newest_of_every_class() -> None:
+    p = Painted((200, 60))
+    p.dots(1, 5)
+    p.dots(2, 40, x=20)
+    p.dots(3, 10, x=40)
+    assert [c for _, _, c in p.book.held_out()] == [1] * 6 + [1, 2, 0, 1, 2]
+    rows = [(c, int(v[0, 0])) for _, v, c in p.book.held_out()[-3:]]
+    assert rows == [(0, 16), (1, 156), (2, 36)]
 
 
 def test_nothing_is_held_out_on_request() -> None:

@@ -26,6 +26,8 @@ LOW_AGREEMENT = 0.7
 ENOUGH_VOXELS = 200
 FLAT_CONTRAST = 0.02
 """Standard deviation of normalised pixels below which a plane is empty."""
+AROUND = 64
+"""Pixels around strokes that are looked at for structure."""
 THIN, LARGE = 2.5, 0.8
 """Width of strokes' objects in pixels, and share of a patch, that are no good scale."""
 GAP = 0.5
@@ -122,28 +124,29 @@ def _flat(state: Learning) -> Iterator[Hint]:
 def _wrong_plane(state: Learning) -> Iterator[Hint]:
     """Strokes on planes that hold nothing, as when a slider was left elsewhere."""
     for number, sample in state.book.samples.items():
-        planes = range(sample.index.shape[0]) if sample.index.ndim == 3 else [None]
+        annotated = (sample.index >= 0).view(np.int8)
+        planes = range(annotated.shape[0]) if annotated.ndim == 3 else [None]
         for z in planes:
-            index = sample.index if z is None else sample.index[z]
-            if not (index >= 0).any():
+            found = ndimage.find_objects(annotated if z is None else annotated[z])
+            if not found:
                 continue
-            shape = state.learner.patches.spatial_shape
-            box = tuple((0, n) for n in shape)
-            if z is not None:
-                box = ((z, z + 1), *box[1:])
-            small = tuple(
-                (max(a, (a + b) // 2 - 256), min(b, (a + b) // 2 + 256))
-                for a, b in box[-2:]
+            plane = () if z is None else ((z, z + 1),)
+            sizes = annotated.shape[-2:]
+            # Around the strokes: the rest of a large plane may be empty indeed.
+            read = tuple(
+                (max(0, s.start - AROUND), min(n, s.stop + AROUND))
+                for s, n in zip(found[0], sizes, strict=True)
             )
-            read = (*box[:-2], *small)
-            if float(state.learner.patches.read(number, read).std()) < FLAT_CONTRAST:
-                source = state.learner.source
+            pixels = state.learner.patches.read(number, (*plane, *read))
+            if float(pixels.std()) < FLAT_CONTRAST:
+                box = (*plane, *((0, n) for n in sizes))
+                around = Window.around(state.learner.source, number, box)
                 yield Hint(
                     "wrong plane",
                     "There are strokes on a plane without any structure: is it the "
                     "right one?",
                     "go_to",
-                    {"box": [list(b) for b in Window.around(source, number, box)]},
+                    {"box": [list(b) for b in around]},
                 )
                 return
 
@@ -156,10 +159,13 @@ def _scale(state: Learning) -> Iterator[Hint]:
     for sample in state.book.samples.values():
         if sample.instances is None:
             continue
-        for number, box in enumerate(ndimage.find_objects(sample.instances), start=1):
-            if box is None:
-                continue
-            own = sample.instances[box] == number
+        # Ids may be sparse and huge: find_objects wants them compact.
+        ids = np.unique(sample.instances[sample.instances > 0])
+        compact = np.zeros(sample.instances.shape, np.int32)
+        painted = sample.instances > 0
+        compact[painted] = np.searchsorted(ids, sample.instances[painted]) + 1
+        for number, box in enumerate(ndimage.find_objects(compact), start=1):
+            own = compact[box] == number
             extents.append(max(s.stop - s.start for s in box[-2:]))
             widths.append(
                 2 * float(ndimage.distance_transform_edt(np.pad(own, 1)).max())

@@ -160,7 +160,8 @@ def load_annotation(folder: Path) -> NDArray[np.integer]:
     """
     path = folder / ANNOTATION_NAME
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: NumPy leaves a damaged archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             labels: NDArray[np.integer] = archive["labels"]
     except (
         OSError,

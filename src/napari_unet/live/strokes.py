@@ -124,13 +124,23 @@ class StrokeBook:
         return bool((self.counts() > 0).sum() >= 2)
 
     def held_out(self) -> list[tuple[int, NDArray[np.int64], int]]:
-        """Held-out strokes, oldest first: sample, voxels ``(n, (Z) Y X)``, class."""
+        """Held-out strokes: sample, voxels ``(n, (Z) Y X)``, and class.
+
+        The classes take turns, the newest stroke of each is at the end: the last few
+        are of every class, whichever was painted last.
+        """
         found = [
             (number, sample, voxels, value)
             for sample, strokes in self.samples.items()
             for number, voxels, value in strokes.held
         ]
-        return [f[1:] for f in sorted(found, key=lambda f: f[0])]
+        found.sort(key=lambda f: -f[0])
+        seen: dict[int, int] = {}
+        turns = []
+        for number, sample, voxels, value in found:
+            seen[value] = seen.get(value, 0) + 1
+            turns.append((-seen[value], number, (sample, voxels, value)))
+        return [stroke for *_, stroke in sorted(turns, key=lambda t: t[:2])]
 
     # Changing ------------------------------------------------------------------------
 
