@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +41,17 @@ def picture(path: Path) -> None:
         section = widget.annotation.superpixels
         section.side.setValue(9)
         section.switch.click()
-        _wait_for(lambda: section.found is not None)
+        wait_for(lambda: section.found is not None)
         height, width = sample.image.shape
         camera = camera_of(viewer)
         camera.center = (height / 2, width / 2)
         camera.zoom *= 2.2
         _paint(section, sample.labels)
-        _rest()  # the canvas has to know what it shows
+        rest()  # the canvas has to know what it shows
         widget.annotation.limit.button.click()
         viewer.layers.selection.active = widget.annotation.layer.value
         widget.check()
-        _rest()
+        rest()
         viewer.window.screenshot(path=str(path), flash=False, canvas_only=False)
     viewer.close()
 
@@ -75,17 +76,19 @@ def _paint(section: Any, truth: Any) -> None:
     layer.selected_label = 2
 
 
-def _wait_for(done: Any) -> None:
+def wait_for(done: Callable[[], bool]) -> None:
+    """Let the viewer work until something is done."""
     import time
 
     end = time.monotonic() + PATIENCE_S
     while not done():
         if time.monotonic() > end:
-            raise TimeoutError("the superpixels did not come")
-        _rest(0.05)
+            raise TimeoutError("what the picture shows did not come")
+        rest(0.05)
 
 
-def _rest(seconds: float = 1.0) -> None:
+def rest(seconds: float = 1.0) -> None:
+    """Let the viewer work for a while."""
     from qtpy.QtTest import QTest
 
     QTest.qWait(int(1000 * seconds))

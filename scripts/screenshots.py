@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import less_painting
+import live_picture
 from PIL import Image
 
 from napari_unet import demo
@@ -21,6 +22,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         demo.run(Path(folder), show=False, minutes=1.0)
         less_painting.picture(Path(folder) / "4-less-painting.png")
+        live_picture.picture(Path(folder) / "5-live.png")
         for picture in sorted(Path(folder).glob("*.png")):
             name = picture.name.partition("-")[2]
             small = (
