@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -104,3 +106,32 @@ def test_blur_agrees_with_scipy(shape: tuple[int, ...]) -> None:
                 expected, sigma, axis=axis, mode="mirror", radius=4
             )
         np.testing.assert_allclose(blurred[n].numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("patch", [(32, 32), (16, 32, 32)])
+def test_what_is_held_true_is_bent_like_the_image(patch) -> None:
+    drawn = batch(tuple(p + 8 for p in patch))
+    smooth = torch.rand(4, 1, *[4] * len(patch), generator=generator())
+    mode = "bilinear" if len(patch) == 2 else "trilinear"
+    share = torch.nn.functional.interpolate(smooth, drawn.image.shape[2:], mode=mode)
+    drawn = replace(drawn, image=share, belief=torch.cat([share, 1 - share], dim=1))
+    config = NOTHING.model_copy(update={"flip": True, "affine": 1.0, "elastic": 1.0})
+    out = Augmentation(config, patch, (len(patch) == 2, True, True)[-len(patch) :])(
+        drawn, generator()
+    )
+    assert out.belief.shape == (4, 2, *patch)
+    torch.testing.assert_close(out.belief[:, :1], out.image, atol=1e-4, rtol=0)
+    # Beyond the border it is mirrored, never nothing: they stay probabilities.
+    torch.testing.assert_close(
+        out.belief.sum(1), torch.ones(4, *patch), atol=1e-4, rtol=0
+    )
+    assert not torch.equal(out.image, share[(..., *[slice(4, -4)] * len(patch))])
+
+
+def test_intensities_change_but_not_what_is_held_true() -> None:
+    drawn = batch((32, 32))
+    drawn = replace(drawn, belief=torch.rand(4, 2, 32, 32, generator=generator()))
+    config = NOTHING.model_copy(update={"intensity": 1.0, "noise": 1.0, "blur": 1.0})
+    out = Augmentation(config, (32, 32), (True, True))(drawn, generator())
+    torch.testing.assert_close(out.belief, drawn.belief, atol=1e-3, rtol=0)
+    assert not torch.allclose(out.image, drawn.image, atol=1e-3)
