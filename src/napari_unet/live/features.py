@@ -15,11 +15,11 @@ from napari_unet.live.patches import LivePatches
 from napari_unet.live.reading import read_around
 from napari_unet.networks.pixel_unet import PixelUNet
 
-TILE = {2: (192, 192), 3: (32, 64, 64)}
+TILE = {2: (256, 256), 3: (32, 64, 64)}
 """Size of a tile, (Z) Y X."""
-HALO = {2: 64, 3: 16}
-"""Context of a tile in voxels; in volumes less than coarse features ask for, as in
-previews: a full one would multiply the work."""
+HALO = {2: 48, 3: 16}
+"""Context of a tile in voxels, less than the coarsest features ask for, as in previews:
+a full one would multiply the work."""
 MAX_KEPT_BYTES = 2**29
 """Features of the tiles used last are kept up to this size."""
 

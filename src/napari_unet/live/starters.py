@@ -27,6 +27,8 @@ UNET = {
 FITS = 0.85
 """Share of the strokes that a starter has to get right before it learnt any of them:
 one from another kind of image does harm."""
+MAX_TILES = 4
+"""Places with strokes at which that is looked at."""
 STARTER_STEPS = 200
 """How many steps of learning a starter that fits is worth."""
 
@@ -79,21 +81,23 @@ def try_starter(learner: LiveLearner) -> bool:
 
 
 def _right(learner: LiveLearner) -> float:
-    """Share of the strokes that the U-Net gets right, each class counted equally."""
+    """Share of the strokes that the U-Net gets right, each class counted equally.
+
+    A few tiles with strokes tell enough: whoever pressed Train waits for a preview.
+    """
     previewer = learner.previewer()
     book = learner.book
     right = torch.zeros(book.n_outputs)
     total = torch.zeros(book.n_outputs)
-    for number, sample in list(book.samples.items())[:4]:
-        for value, points in enumerate(sample.points):
-            if not len(points):
-                continue
-            low = points.min(axis=0)
-            high = points.max(axis=0) + 1
-            box = tuple((int(a), int(b)) for a, b in zip(low, high, strict=True))
-            _, unet = previewer.opinions(learner.patches, number, box)
-            found = unet[(slice(None), *(points - low).T)].argmax(axis=0)
-            right[value] += float((found == value).sum())
-            total[value] += len(points)
+    for number, box in learner.features.cells()[:MAX_TILES]:
+        _, unet = previewer.opinions(learner.patches, number, box)
+        sample = book.samples[number]
+        teaching = sample.index if sample.teaching is None else sample.teaching
+        truth = teaching[tuple(slice(*b) for b in box)]
+        found = unet.argmax(axis=0)
+        for value in range(book.n_outputs):
+            here = truth == value
+            right[value] += float((found[here] == value).sum())
+            total[value] += float(here.sum())
     seen = total > 0
     return float((right[seen] / total[seen]).mean()) if bool(seen.any()) else 0.0
