@@ -7,6 +7,7 @@ A layer made here remembers its annotation rule and the names of its classes in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,7 @@ METADATA_KEY = "napari_unet"
 _RULE = "annotation"
 _NAMES = "class_names"
 _COLORS = "class_colors"
+_PROJECT = "project"
 N_COLORS = 200
 """Values with a colour of their own; larger ones share one."""
 
@@ -155,6 +157,17 @@ def show_chosen_colors(layer: Labels) -> None:
     for value, color in chosen.items():
         colors[value] = color
     layer.colormap = DirectLabelColormap(color_dict=colors)
+
+
+def remember_project(layer: Labels, folder: Path) -> None:
+    """Note the project that keeps the layer."""
+    layer.metadata[METADATA_KEY] = {**_memory(layer), _PROJECT: str(folder)}
+
+
+def project_of(layer: Labels) -> Path | None:
+    """Folder of the project that keeps the layer, if one does."""
+    folder = _memory(layer).get(_PROJECT)
+    return Path(folder) if isinstance(folder, str) else None
 
 
 def _memory(layer: Labels) -> dict[str, Any]:

@@ -6,6 +6,7 @@ An empty field means "automatic" or the default, which the field shows in grey.
 from __future__ import annotations
 
 import types
+from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 from magicgui.widgets import CheckBox, ComboBox, LineEdit
@@ -84,6 +85,17 @@ class ConfigForm:
             if inner:
                 found[name] = inner
         return found
+
+    def fill(self, wishes: Mapping[str, Any]) -> None:
+        """Fill in settings by field name, and empty all others."""
+        for name, widget in self._fields.items():
+            default = self._model.model_fields[name].default
+            if isinstance(widget, LineEdit):
+                widget.value = _shown(wishes[name]) if name in wishes else ""
+            else:
+                widget.value = wishes.get(name, default)
+        for name, part in self._parts.items():
+            part.fill(wishes.get(name) or {})
 
     def field(self, name: str) -> ValueWidget[Any]:
         """The widget of a field, to fill it from code."""

@@ -92,6 +92,21 @@ class ImageSection:
         self.image.value = layers[0]
         self._on_image()
 
+    def read_as(self, reading: Reading) -> None:
+        """Choose what the axes are, from code.
+
+        Raises
+        ------
+        DataError
+            If the chosen image cannot be read like that.
+        """
+        if reading not in self._readings:
+            raise DataError(
+                f"The axes of the image can no longer be read as {reading.axes}: "
+                "choose them under Axes, and press Train."
+            )
+        self.reading.value = reading
+
     def for_model(self, ndim: int, n_channels: int) -> None:
         """Offer only what a model of `ndim` axes and `n_channels` can take."""
         if self._network != (ndim, n_channels):

@@ -66,6 +66,8 @@ class LiveRun(TrainingRun):
     """The engine has begun: :attr:`shared` is there and wants the annotation."""
     previewed = Signal()
     """A preview waits to be taken."""
+    classes_told = Signal()
+    """The engine was told other classes, names or colours."""
     region_found = Signal(object)
     """The box where annotation would help most, or ``None``."""
 
@@ -113,6 +115,7 @@ class LiveRun(TrainingRun):
         if self.classes is not None and list(classes) != self.classes:
             self.classes = list(classes)
             self._send(Classes(plain_classes(classes)))
+            self.classes_told.emit()
 
     def look_at(self, box: LabelsBox, show: str = "", channel: int = 0) -> None:
         """Ask for previews of `box`; told only if it is another one."""

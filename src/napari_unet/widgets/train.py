@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, ComboBox, LineEdit
@@ -17,6 +18,7 @@ from napari_unet.models.library import model_name
 from napari_unet.widgets.annotation_layer import new_annotation_layer
 from napari_unet.widgets.annotation_section import AnnotationSection
 from napari_unet.widgets.config_form import ConfigForm
+from napari_unet.widgets.continue_section import ContinueSection
 from napari_unet.widgets.dock import DockWidget, make_form
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.image_section import ImageSection
@@ -24,8 +26,12 @@ from napari_unet.widgets.live_run import LiveRequest, LiveRun
 from napari_unet.widgets.live_section import LiveSection
 from napari_unet.widgets.loss_plot import LossPlot
 from napari_unet.widgets.progress import RunPanel
+from napari_unet.widgets.project_keeper import ProjectKeeper
+from napari_unet.widgets.project_layers import Restored, restore, same_classes
+from napari_unet.widgets.readings import Reading
 from napari_unet.widgets.session import Session, session
 from napari_unet.widgets.shortcuts import N_CLASSES, Shortcuts, with_key
+from napari_unet.widgets.start_choice import AUTOMATIC, StartChoice
 from napari_unet.widgets.style import Colors, narrow, show_row
 from napari_unet.widgets.training_choices import TrainingChoices
 from napari_unet.widgets.training_run import TrainingRequest, TrainingRun
@@ -58,6 +64,8 @@ class TrainWidget(DockWidget):
     ) -> None:
         super().__init__(napari_viewer, host)
         self.run = TrainingRun(self.host.engine, news)
+        self.keeper = ProjectKeeper()
+        self.start_from = StartChoice(news)
         form = self.add_form()
         self.image = ImageSection(self.viewer, form)
         self.annotation = AnnotationSection(self.viewer, form)
@@ -72,7 +80,8 @@ class TrainWidget(DockWidget):
         )
         self.plot = LossPlot()
         self.plot.setVisible(False)
-        for part in (self.panel, self.live, self.plot):
+        self.again = ContinueSection()
+        for part in (self.panel, self.live, self.again, self.plot):
             self.add(part)
         self.add_device_line()
         self._check_timer = QTimer(self)
@@ -102,8 +111,10 @@ class TrainWidget(DockWidget):
         form.addRow("Model name", self.name.native)
         self._form = form
         numbers = QWidget()
+        self._advanced_form = make_form(numbers)
+        self._advanced_form.addRow("Start from", self.start_from.box.native)
         self.advanced = ConfigForm(
-            TrainingConfig, make_form(numbers), without=NOT_ADVANCED
+            TrainingConfig, self._advanced_form, without=NOT_ADVANCED
         )
         self.folded = QCollapsible("Advanced", expandedIcon="▾", collapsedIcon="▸")
         self.folded.addWidget(numbers)
@@ -114,6 +125,7 @@ class TrainWidget(DockWidget):
         for part in (self.image, self.annotation, self.preset, self.name):
             part.changed.connect(self.check_soon)
         self.advanced.changed.connect(self.check_soon)
+        self.start_from.changed.connect(self.check_soon)
         self.annotation.changed.connect(self._show_mode)
         self.learn.changed.connect(self._show_mode)
         self.annotation.painted.connect(self.check_soon)
@@ -126,6 +138,8 @@ class TrainWidget(DockWidget):
         self.live.class_wanted.connect(self.paint_class)
         self.live.by_itself.changed.connect(self.check_soon)
         self.live.refreshed.connect(self._on_run)
+        self.live.run.classes_told.connect(self._keep_classes)
+        self.again.requested.connect(self.continue_project)
 
     def _bind_keys(self) -> None:
         classes = range(1, N_CLASSES + 1)
@@ -184,15 +198,17 @@ class TrainWidget(DockWidget):
         self.annotation.summary.say(self.choices.summary())
         self.choices.offer_paint()
         try:
-            image, _, _ = self.choices.checked()
+            image, _, config = self.choices.checked()
+            if self.live_mode:
+                self.start_from.start(image, config)
         except UserError as error:
             problem = str(error)
         else:
             problem = ""
             name = self.choices.default_name(image)
             self.name.native.setPlaceholderText(name)
-        self.panel.set_problem(problem)
-        self.live.set_problem(problem)
+        self._say_problem(problem)
+        self._keep_classes()
         by_itself = self.live_mode and self.live.by_itself.value
         if by_itself and not problem and not self.active_run.active:
             self.train()
@@ -204,8 +220,7 @@ class TrainWidget(DockWidget):
         try:
             image = self.image.snapshot()
         except UserError as error:
-            self.panel.set_problem(str(error))
-            self.live.set_problem(str(error))
+            self._say_problem(str(error))
             return
         layer = new_annotation_layer(image, self.annotation.task.value)
         self.viewer.add_layer(layer)
@@ -233,16 +248,66 @@ class TrainWidget(DockWidget):
         """Start training with what is chosen now."""
         try:
             request = self.request()
+            start = {"kind": AUTOMATIC}
+            if self.live_mode:
+                start = self.start_from.start(request.image, request.config)
         except UserError as error:
-            self.panel.set_problem(str(error))
-            self.live.set_problem(str(error))
+            self._say_problem(str(error))
             return
-        layer = self.annotation_layer()
-        if self.live_mode and layer is not None:
-            values = {f.name: getattr(request, f.name) for f in fields(request)}
-            self.live.view.start(LiveRequest(**values), self.image.layers()[0], layer)
+        if self.live_mode:
+            self._start_live(request, start)
         else:
             self.run.start(request)
+
+    def _start_live(
+        self,
+        request: TrainingRequest,
+        start: dict[str, Any],
+        project: Path | None = None,
+    ) -> None:
+        layer, images = self.annotation_layer(), self.image.layers()
+        if layer is None:
+            return
+        folder = self.keeper.begin(request, images, layer, project)
+        values = {f.name: getattr(request, f.name) for f in fields(request)}
+        live = LiveRequest(**values, start=start, project=str(folder))
+        self.live.view.start(live, images[0], layer)
+
+    def continue_project(self, folder: Path) -> None:
+        """Bring a project back into the viewer, and go on with its run."""
+        if self.active_run.active:
+            return
+        try:
+            found = restore(self.viewer, folder)
+            self._choose(found)
+            request = same_classes(self.request(), found)
+        except UserError as error:
+            self.again.problem.say(str(error))
+            return
+        # The weights of the project count, whatever it started from.
+        self._start_live(request, {"kind": AUTOMATIC}, folder)
+
+    def _choose(self, found: Restored) -> None:
+        """Fill in everything as it was when the project was saved."""
+        info = found.info
+        self.learn.value = True
+        self.annotation.task.value = info.task
+        self.image.set_layers(found.images)
+        self.image.read_as(Reading(info.axes, info.ndim))
+        self.annotation.choose(found.annotation)
+        self.annotation.rule.value = "sparse"
+        self.preset.value = info.config.get("preset", self.preset.value)
+        self.advanced.fill(info.config)
+        self.name.value = info.model_name
+        self.viewer.layers.selection.active = found.annotation
+        self.check()
+
+    def _say_problem(self, sentence: str) -> None:
+        self.panel.set_problem(sentence)
+        self.live.set_problem(sentence)
+
+    def _keep_classes(self) -> None:
+        self.keeper.update(self.live.run.classes)
 
     def paint_class(self, value: int) -> None:
         """Select the annotation and a class of it."""
@@ -276,12 +341,15 @@ class TrainWidget(DockWidget):
         sparse = self.annotation.chosen_rule() == "sparse"
         show_row(self._form, self.learn.native, visible=sparse)
         show_row(self._form, self.preset.native, visible=not live)
+        show_row(self._advanced_form, self.start_from.box.native, visible=live)
         self.panel.setVisible(not live)
         self.live.setVisible(live)
 
     def _on_run(self) -> None:
         run = self.active_run
         self._show_mode()
+        if run.active == self.learn.enabled:  # it began or ended
+            self._on_began_or_ended(active=run.active)
         self.learn.enabled = not run.active
         self.plot.setVisible(bool(run.curve.steps))
         self.plot.show_curve(run.curve)
@@ -290,9 +358,14 @@ class TrainWidget(DockWidget):
         if not run.active and run.model_path is not None:
             self.name.native.setToolTip(f"Last saved: {model_name(run.model_path)}")
 
+    def _on_began_or_ended(self, *, active: bool) -> None:
+        if not active:
+            self.keeper.end()
+        self.again.refresh(active=active)
+
     def apply_theme(self, _: Any = None) -> Colors:
         colors = super().apply_theme()
-        for part in (self.panel, self.live, self.plot, self.annotation):
+        for part in (self.panel, self.live, self.again, self.plot, self.annotation):
             part.set_colors(colors)
         return colors
 
@@ -302,6 +375,9 @@ class TrainWidget(DockWidget):
         self.panel.refreshed.disconnect(self._on_run)
         self.live.refreshed.disconnect(self._on_run)
         self.panel.close_run()
+        self.live.run.classes_told.disconnect(self._keep_classes)
         self.live.close_run()
+        self.keeper.end()
+        self.start_from.close()
         self.annotation.close()
         self.run.stop()
