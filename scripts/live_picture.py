@@ -10,7 +10,7 @@ from less_painting import rest, wait_for
 
 SIZE = (1366, 868)
 """Tall enough for the curve."""
-LEARN_S = 45
+LEARN_S = 60
 """Seconds after which the preview shows what a person would go on from."""
 OPACITY = 0.5
 """Of the annotation, so that the preview can be seen below it."""

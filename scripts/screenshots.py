@@ -28,7 +28,12 @@ def main() -> None:
             small = (
                 Image.open(picture)
                 .convert("RGB")
-                .quantize(COLORS, dither=Image.Dither.NONE)
+                .quantize(
+                    COLORS,
+                    Image.Quantize.MAXCOVERAGE,  # no specks within a nucleus
+                    kmeans=3,
+                    dither=Image.Dither.NONE,
+                )
             )
             small.save(IMAGES / name, optimize=True)
             sys.stdout.write(f"{IMAGES / name}\n")
