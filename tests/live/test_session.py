@@ -23,6 +23,7 @@ from napari_unet.live.messages import (
     Preview,
     StartAfresh,
 )
+from napari_unet.live.preview import Previewer
 from napari_unet.models.model import Model
 from napari_unet.training.events import Finished, Notice, Saved, Started, StepDone
 
@@ -573,6 +574,28 @@ def test_memory_runs_out_once_and_again(
     )
     with pytest.raises(MemoryError):
         run.until(StepDone, lambda s: s.step >= 9)
+
+
+def test_memory_runs_out_in_a_preview(
+    start: Any, make_discs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, truth = make_discs(256, 64)
+    monkeypatch.setattr(sessions, "STRIP_VOXELS", {"cpu": 2**14, "gpu": 1})
+    maps = Previewer.maps
+
+    def scarce(self: Any, patches: Any, sample: int, box: Any) -> Any:
+        if box[0][1] - box[0][0] > 64:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return maps(self, patches, sample, box)
+
+    monkeypatch.setattr(Previewer, "maps", scarce)
+    run = start(image)
+    run.look()
+    run.annotate(truth)
+    run.until_shown(steps=1)
+    notes = {n.text for n in run.told(Notice)}
+    assert notes == {"Memory ran out: previews come in smaller pieces."}
+    assert run.last.rows == (192, 256)
 
 
 def test_an_infinite_loss_starts_afresh_but_not_for_ever(

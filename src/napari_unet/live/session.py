@@ -18,7 +18,13 @@ from napari_unet.data.annotation import Annotation
 from napari_unet.data.classes import ClassInfo
 from napari_unet.data.normalization import NormalizationInfo, measure_range
 from napari_unet.data.source import ImageSource
-from napari_unet.device import describe, pick_device, pick_precision
+from napari_unet.device import (
+    describe,
+    is_out_of_memory,
+    pick_device,
+    pick_precision,
+    release_memory,
+)
 from napari_unet.errors import DataError, UserError
 from napari_unet.live.advice import Learning, advise
 from napari_unet.live.judge import NO_VERDICT, Verdict, judge
@@ -68,6 +74,8 @@ PREVIEW_SHARE = 0.25
 """Share of the time that previews may take while nothing on screen changes."""
 STRIP_VOXELS = {"cpu": 2**20, "gpu": 2**22}
 """Voxels of a preview that are computed at a time: the person may look elsewhere."""
+MIN_STRIP_SHARE = 2**-6
+"""Of that, as little is tried where memory runs out."""
 SECONDS_BETWEEN_STEPS_TOLD = 0.25
 SECONDS_BETWEEN_VERDICTS = 5.0
 SECONDS_BETWEEN_ADVICE = 10.0
@@ -205,6 +213,7 @@ class LiveSession:
         self._saved: dict[str, int] = {}
         """How many changes were there when something was saved last."""
         self._diverged = self._steady = 0
+        self._strip_share = 1.0
         self._preview_seconds = 0.0
         self._waited_seconds = 0.0
         self._best_loss = math.inf
@@ -474,7 +483,15 @@ class LiveSession:
             return
         begun = time.monotonic()
         self._stale = False
-        yield from self._preview(self.learner, self._view)
+        try:
+            yield from self._preview(self.learner, self._view)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or self._strip_share <= MIN_STRIP_SHARE:
+                raise
+            release_memory(self.device)
+            self._strip_share /= 2
+            self._stale = True
+            yield Notice("Memory ran out: previews come in smaller pieces.")
         self._clock.done["preview"] = time.monotonic()
         self._preview_seconds = time.monotonic() - begun
 
@@ -524,7 +541,8 @@ class LiveSession:
         sizes = [b - a for a, b in box]
         kind = "cpu" if self.device.type == "cpu" else "gpu"
         row = math.prod(sizes) // sizes[-2]
-        step = sizes[-2] if whole else max(64, STRIP_VOXELS[kind] // max(1, row))
+        voxels = int(STRIP_VOXELS[kind] * self._strip_share)
+        step = sizes[-2] if whole else max(64, voxels // max(1, row))
         for start in range(0, sizes[-2], step):
             yield start, min(sizes[-2], start + step)
 
