@@ -105,6 +105,12 @@ class LiveRun(TrainingRun):
         if self._limit is not None:
             self._send(self._limit)
 
+    def note(self, sentence: str) -> None:
+        """Show a sentence beside what the engine says."""
+        if sentence not in self.notices:
+            self._notice(sentence)
+            self.changed.emit()
+
     def painted(self, box: LabelsBox) -> None:
         """Tell that pixels in `box` changed; they are in the shared array."""
         self.serial += 1

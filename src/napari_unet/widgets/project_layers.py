@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,6 @@ from napari_unet.widgets.annotation_layer import (
     annotation_colors,
     class_features,
     class_names,
-    classes_of,
     project_of,
     remember_project,
     show_chosen_colors,
@@ -31,7 +30,6 @@ from napari_unet.widgets.annotation_layer import (
 from napari_unet.widgets.box_layer import is_preview
 from napari_unet.widgets.placement import placement
 from napari_unet.widgets.readings import level_zero
-from napari_unet.widgets.training_run import TrainingRequest
 
 if TYPE_CHECKING:
     import napari
@@ -109,17 +107,6 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     return str(value)
-
-
-def same_classes(request: TrainingRequest, found: Restored) -> TrainingRequest:
-    """`request` with all classes of the project, whether or not painted by now."""
-    if request.classes is None or found.info.classes is None:
-        return request
-    values = [c.value for c in found.info.classes]
-    values += [c.value for c in request.classes if c.value not in values]
-    background = next((c.value for c in request.classes if c.background), None)
-    classes = classes_of(found.annotation, values, background)
-    return replace(request, classes=classes)
 
 
 # And back ----------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from napari_unet.errors import UserError
 from napari_unet.models.library import model_name
 from napari_unet.widgets.annotation_layer import new_annotation_layer
 from napari_unet.widgets.annotation_section import AnnotationSection
+from napari_unet.widgets.bring_back import bring_back
 from napari_unet.widgets.config_form import ConfigForm
 from napari_unet.widgets.continue_section import ContinueSection
 from napari_unet.widgets.dock import DockWidget, make_form
@@ -27,8 +28,6 @@ from napari_unet.widgets.live_section import LiveSection
 from napari_unet.widgets.loss_plot import LossPlot
 from napari_unet.widgets.progress import RunPanel
 from napari_unet.widgets.project_keeper import ProjectKeeper
-from napari_unet.widgets.project_layers import Restored, restore, same_classes
-from napari_unet.widgets.readings import Reading
 from napari_unet.widgets.session import Session, session
 from napari_unet.widgets.shortcuts import N_CLASSES, Shortcuts, with_key
 from napari_unet.widgets.start_choice import AUTOMATIC, StartChoice
@@ -278,29 +277,12 @@ class TrainWidget(DockWidget):
         if self.active_run.active:
             return
         try:
-            found = restore(self.viewer, folder)
-            self._choose(found)
-            request = same_classes(self.request(), found)
+            request = bring_back(self, folder)
         except UserError as error:
             self.again.problem.say(str(error))
             return
         # The weights of the project count, whatever it started from.
         self._start_live(request, {"kind": AUTOMATIC}, folder)
-
-    def _choose(self, found: Restored) -> None:
-        """Fill in everything as it was when the project was saved."""
-        info = found.info
-        self.learn.value = True
-        self.annotation.task.value = info.task
-        self.image.set_layers(found.images)
-        self.image.read_as(Reading(info.axes, info.ndim))
-        self.annotation.choose(found.annotation)
-        self.annotation.rule.value = "sparse"
-        self.preset.value = info.config.get("preset", self.preset.value)
-        self.advanced.fill(info.config)
-        self.name.value = info.model_name
-        self.viewer.layers.selection.active = found.annotation
-        self.check()
 
     def _say_problem(self, sentence: str) -> None:
         self.panel.set_problem(sentence)
@@ -308,6 +290,8 @@ class TrainWidget(DockWidget):
 
     def _keep_classes(self) -> None:
         self.keeper.update(self.live.run.classes)
+        if self.keeper.problem and self.live.run.active:
+            self.live.run.note(self.keeper.problem)
 
     def paint_class(self, value: int) -> None:
         """Select the annotation and a class of it."""
