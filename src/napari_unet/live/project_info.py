@@ -15,12 +15,12 @@ import zlib
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_unet.config import Task
 from napari_unet.data.classes import ClassInfo
@@ -67,8 +67,12 @@ class AnnotationInfo(_Part):
 
     name: str
     placement: dict[str, Any] = {}
-    memory: dict[str, Any] = {}
-    """Rule, names and colours of the classes, as the layer keeps them."""
+    names: dict[int, str] = {}
+    """Names that were given to values."""
+    colors: dict[int, Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]] = {}
+    """Colours that were given to values."""
+    own_colors: bool = True
+    """Whether all other colours are those of an annotation made by the widget."""
 
 
 class ProjectInfo(_Part):

@@ -157,7 +157,11 @@ class ProjectKeeper:
         for name, array in pixels.items():
             if not (folder / name).exists():
                 save_pixels(folder / name, np.asarray(array))
-        remove_old(folder.parent, keep=[folder])
+        try:
+            remove_old(folder.parent, keep=[folder])
+        except OSError:
+            # Somebody looks into an old one; the next run tries again.
+            logger.warning("An old project could not be removed", exc_info=True)
 
     def _write_info(self, folder: Path, info: ProjectInfo) -> None:
         if info is self._info or folder != self.folder:  # no newer one waits

@@ -19,13 +19,15 @@ from napari_unet.live.project_info import (
     read_info,
 )
 from napari_unet.widgets.annotation_layer import (
-    METADATA_KEY,
+    MAX_BRUSH_SHARE,
     annotation_colors,
-    class_features,
+    chosen_colors,
     class_names,
+    color_class,
+    name_class,
     project_of,
     remember_project,
-    show_chosen_colors,
+    remember_rule,
 )
 from napari_unet.widgets.box_layer import is_preview
 from napari_unet.widgets.placement import placement
@@ -85,12 +87,12 @@ def annotation_info(layer: Labels) -> AnnotationInfo:
     """What is needed to bring the annotation back, but its pixels."""
     from napari.utils.colormaps import DirectLabelColormap
 
-    known = layer.metadata.get(METADATA_KEY)
-    memory = dict(known) if isinstance(known, dict) else {}
-    memory.pop("project", None)  # it may be found in another place
-    memory["direct"] = isinstance(layer.colormap, DirectLabelColormap)
     return AnnotationInfo(
-        name=layer.name, placement=_plain(placement(layer)), memory=_plain(memory)
+        name=layer.name,
+        placement=_plain(placement(layer)),
+        names=class_names(layer),
+        colors=chosen_colors(layer),
+        own_colors=isinstance(layer.colormap, DirectLabelColormap),
     )
 
 
@@ -132,15 +134,15 @@ def restore(viewer: napari.Viewer, folder: Path) -> Restored:
     images = _Images(viewer, folder)
     try:
         layers = [images.find(image) for image in info.images]
+        made = annotation or _make_annotation(labels, info)
     except DataError:
         images.undo()
         raise
     images.tidy(layers)
     if annotation is None:
-        annotation = _make_annotation(labels, info)
-        viewer.add_layer(annotation)
-        remember_project(annotation, folder)
-    return Restored(folder, info, layers, annotation)
+        viewer.add_layer(made)
+        remember_project(made, folder)
+    return Restored(folder, info, layers, made)
 
 
 def _open_annotation(
@@ -161,22 +163,21 @@ def _open_annotation(
 def _make_annotation(labels: Any, info: ProjectInfo) -> Labels:
     from napari.layers import Labels
 
-    memory = {**info.annotation.memory}
-    look: dict[str, Any] = {}
-    if memory.pop("direct", False):
-        look["colormap"] = annotation_colors()
-    layer = Labels(
-        labels,
-        name=info.annotation.name,
-        metadata={METADATA_KEY: memory},
-        opacity=0.6,
-        **look,
-        **info.annotation.placement,
-    )
-    layer.features = class_features(class_names(layer))
-    show_chosen_colors(layer)
-    shape = info.shape
-    layer.brush_size = max(2, min(10, min(shape[-2:]) // 8))
+    known = info.annotation
+    look = {"colormap": annotation_colors()} if known.own_colors else {}
+    try:
+        layer = Labels(labels, name=known.name, opacity=0.6, **look, **known.placement)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            "The annotation of the project cannot be shown: the project is damaged. "
+            "Start a new run with Train."
+        ) from error
+    remember_rule(layer, "sparse")
+    for value, name in known.names.items():
+        name_class(layer, value, name)
+    for value, color in known.colors.items():
+        color_class(layer, value, color)
+    layer.brush_size = max(2, min(10, min(info.shape[-2:]) // MAX_BRUSH_SHARE))
     layer.selected_label = 2
     return layer
 
