@@ -50,7 +50,9 @@ def info(**changes: Any) -> ProjectInfo:
         "ndim": 2,
         "shape": (8, 9),
         "images": [LayerInfo(name="cells", shape=(8, 9), dtype="|u1", path="/a/b.tif")],
-        "annotation": AnnotationInfo(name="strokes", memory={"annotation": "sparse"}),
+        "annotation": AnnotationInfo(
+            name="strokes", names={2: "wall"}, colors={2: "#102030"}
+        ),
     }
     return ProjectInfo(**{**values, **changes})
 

@@ -134,7 +134,7 @@ def _read_plain(folder: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             plain = json.loads(file.read(MAX_INFO_BYTES))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(folder) from error
     if not isinstance(plain, dict):
         raise _unreadable(folder)
