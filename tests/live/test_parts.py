@@ -115,7 +115,13 @@ def learnt(start: Any, make_discs: Any) -> Any:
     return run
 
 
-def test_features_of_tiles_fit_together(learnt: Any) -> None:
+@pytest.mark.parametrize(("halo", "atol"), [(64, 1e-4), (module.HALO[2], 1e-2)])
+def test_features_of_tiles_fit_together(
+    learnt: Any, monkeypatch: pytest.MonkeyPatch, halo: int, atol: float
+) -> None:
+    """Exactly with all the context, nearly with less."""
+    monkeypatch.setattr(module, "TILE", {2: (96, 96)})
+    monkeypatch.setattr(module, "HALO", {2: halo})
     learner = learnt.session.learner
     tiles = FeatureTiles(learner._small, learner.patches)
     rng = np.random.default_rng(0)
@@ -126,8 +132,8 @@ def test_features_of_tiles_fit_together(learnt: Any) -> None:
     )
     whole = learner._small.scale_space(pixels)[(0, slice(None), *inner)]
     expected = whole[:, voxels[:, 0], voxels[:, 1]].T
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
-    assert len(tiles.cells()) == 4
+    torch.testing.assert_close(found, expected, atol=atol, rtol=1e-3)
+    assert len(tiles.cells()) == 12
 
 
 def test_beliefs_are_probabilities_across_tiles(
