@@ -112,7 +112,7 @@ def killed_viewer() -> None:
         psutil.wait_procs([engine], timeout=MINUTES / 1000)
     finally:
         child.kill()
-        child.wait()
+        child.communicate()
 
 
 def held_out_strokes(folder: Path) -> set[tuple[int, int]]:
