@@ -121,6 +121,7 @@ def test_everything_comes_back(widget: TrainWidget, engine: Any) -> None:
     np.testing.assert_allclose(back.rotate, image.rotate)
     again = widget.annotation.layer.value
     np.testing.assert_array_equal(again.data, strokes)
+    assert again.mode == "paint"
     assert class_names(again) == {1: "background", 2: "wall"}
     for found, expected in zip(
         (again.affine, again.rotate, again.scale), place, strict=True
@@ -234,6 +235,7 @@ def test_learning_can_start_from_a_model(
     widget.viewer.add_image(PIXELS, name="cells")
     paint(widget)
     box = widget.start_from.box
+    assert box.native.currentText() == "Automatic"
     for name, sentence in (
         ("objects", "finds objects, not classes"),
         ("deep", "3D one, and a 2D one"),

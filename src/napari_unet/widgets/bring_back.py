@@ -41,6 +41,7 @@ def _choose(widget: TrainWidget, found: Restored) -> None:
     widget.advanced.fill(info.config)
     widget.name.value = info.model_name
     widget.viewer.layers.selection.active = found.annotation
+    found.annotation.mode = "paint"
     widget.check()
 
 

@@ -52,8 +52,7 @@ class StartChoice:
                 ("From scratch", SCRATCH),
                 *((model_name(path), path) for path in list_models()),
             ]
-            if before in self.box.choices:
-                self.box.value = before
+            self.box.value = before if before in self.box.choices else AUTOMATIC
 
     def start(self, image: ImageSnapshot, config: TrainingConfig) -> dict[str, Any]:
         """What the engine is told.
