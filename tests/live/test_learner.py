@@ -161,7 +161,6 @@ def test_a_checkpoint_of_another_network_is_one_sentence(
         other.session.learner.resume(state)
 
 
-@pytest.mark.xfail(reason="what is remembered between strokes may be nothing")
 def test_everything_annotated_is_no_trouble(start: Any, make_discs: Any) -> None:
     image, truth = make_discs(64, 64)
     run = start(image)

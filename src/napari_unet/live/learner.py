@@ -40,7 +40,7 @@ from napari_unet.training.checkpoint import (
     without_prefix,
 )
 
-MEMORY_TILES, MEMORY_PIXELS = 6, 1000
+MEMORY_TILES, MEMORY_PIXELS = 3, 2000
 """Tiles, and pixels of each, at which the last answer is remembered."""
 RATE = 2e-3
 HEAD_RATE = 8.0
@@ -165,7 +165,7 @@ class LiveLearner:
         self._weights = weights / weights[counts > 0].mean()
         self.since_strokes = min(self.since_strokes, HALF_RATE // 2)
 
-    def _memory(self) -> Memory:
+    def _memory(self) -> Memory | None:
         """The answer as it is, at pixels that nobody annotated, near the strokes."""
         cells = self.features.cells()
         drawn = torch.randperm(len(cells), generator=self.generator)[:MEMORY_TILES]
@@ -185,6 +185,8 @@ class LiveLearner:
             corner = np.array([a for a, _ in box])
             values.append(self.features.of(sample, voxels + corner))
             beliefs.append(torch.from_numpy(maps[(slice(None), *voxels.T)].T.copy()))
+        if not values:
+            return None  # everything around is annotated
         return torch.cat(values), torch.cat(beliefs)
 
     # Learning ------------------------------------------------------------------------

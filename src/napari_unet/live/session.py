@@ -72,8 +72,9 @@ from napari_unet.training.events import (
 SECONDS_BETWEEN_PREVIEWS = 1.0
 PREVIEW_SHARE = 0.25
 """Share of the time that previews may take while nothing on screen changes."""
-STRIP_VOXELS = {"cpu": 2**20, "gpu": 2**22}
-"""Voxels of a preview that are computed at a time: the person may look elsewhere."""
+STRIP_VOXELS = {"cpu": 2**18, "gpu": 2**22}
+"""Voxels of a preview that are computed at a time: the newest stroke wants to be seen,
+and the person may look elsewhere."""
 MIN_STRIP_SHARE = 2**-6
 """Of that, as little is tried where memory runs out."""
 SECONDS_BETWEEN_STEPS_TOLD = 0.25
@@ -208,6 +209,7 @@ class LiveSession:
         self._stale = True
         self._shown: LabelsBox | None = None
         self._new_strokes = False
+        self._stroke_row = 0
         self._resume: Checkpoint | None = None
         self._changes = 0
         self._saved: dict[str, int] = {}
@@ -346,6 +348,8 @@ class LiveSession:
     def _read_strokes(self, message: Strokes) -> None:
         self._open_project()
         window = Window(self.source, message.box)
+        low, high = window.spatial[-2]
+        self._stroke_row = (low + high) // 2
         for sample, _ in window.samples():
             if self.book.update(sample, window.spatial):
                 self._new_strokes = True
@@ -533,17 +537,25 @@ class LiveSession:
                 yield from self._listen()
                 if self._stop() or self._view != view or self.learner is not learner:
                     return
+                if self._new_strokes:
+                    self._stale = True
+                    return
             if whole:
                 yield tell(rows=(0, height))
 
     def _strips(self, box: Any, *, whole: bool) -> Iterator[tuple[int, int]]:
-        """Rows along Y, counted from the box, that are computed together."""
+        """Rows along Y, counted from the box, that are computed together.
+
+        Those around the newest stroke come first: the person waits for them.
+        """
         sizes = [b - a for a, b in box]
         kind = "cpu" if self.device.type == "cpu" else "gpu"
         row = math.prod(sizes) // sizes[-2]
         voxels = int(STRIP_VOXELS[kind] * self._strip_share)
         step = sizes[-2] if whole else max(64, voxels // max(1, row))
-        for start in range(0, sizes[-2], step):
+        middle = self._stroke_row - box[-2][0]
+        starts = range(0, sizes[-2], step)
+        for start in sorted(starts, key=lambda s: abs(s + step // 2 - middle)):
             yield start, min(sizes[-2], start + step)
 
     def _labels(
