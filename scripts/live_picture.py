@@ -1,4 +1,4 @@
-"""The picture of learning while painting: the real widget on the sample nuclei."""
+"""Pictures of learning while painting: the real widget on the sample nuclei."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ OPACITY = 0.5
 """Of the annotation, so that the preview can be seen below it."""
 
 
-def picture(path: Path, seconds: float = LEARN_S) -> None:
-    """Learn from the annotation of the sample for a while, and write a screenshot."""
+def pictures(before: Path, after: Path, seconds: float = LEARN_S) -> None:
+    """Learn from the annotation of the sample, with a screenshot before and after."""
     import napari
 
     from napari_unet.models.library import FOLDER_VARIABLE
@@ -40,6 +40,8 @@ def picture(path: Path, seconds: float = LEARN_S) -> None:
         rest()  # the canvas has to know what it shows
         viewer.layers.selection.active = annotation
         annotation.mode = "paint"
+        rest()
+        viewer.window.screenshot(path=str(before), flash=False, canvas_only=False)
         run = widget.live.run
         widget.live.main.click()
         wait_for(lambda: run.preview is not None or not run.active)
@@ -47,7 +49,7 @@ def picture(path: Path, seconds: float = LEARN_S) -> None:
         if not run.active:
             raise RuntimeError(run.message)
         rest()
-        viewer.window.screenshot(path=str(path), flash=False, canvas_only=False)
+        viewer.window.screenshot(path=str(after), flash=False, canvas_only=False)
         run.stop()
         wait_for(lambda: not run.active)
     viewer.close()

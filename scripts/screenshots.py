@@ -22,7 +22,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         demo.run(Path(folder), show=False, minutes=1.0)
         less_painting.picture(Path(folder) / "4-less-painting.png")
-        live_picture.picture(Path(folder) / "5-live.png")
+        # The demo learns in one go: its first picture gives way to that of a live run.
+        live_picture.pictures(
+            Path(folder) / "1-annotation.png", Path(folder) / "5-live.png"
+        )
         for picture in sorted(Path(folder).glob("*.png")):
             name = picture.name.partition("-")[2]
             small = (
