@@ -203,6 +203,10 @@ def main() -> None:
     delays = Delays()
     with TemporaryDirectory() as folder:
         os.environ[FOLDER_VARIABLE] = str(Path(folder))
+        # Not measured: napari compiles what draws labels when it is first used.
+        warm = RecordingEngine()
+        warm.recording = Recording()
+        session(sample, warm, 8, Delays())
         live = session(sample, engine, seconds, delays)
         control = session(sample, ReplayEngine(engine.recording), seconds, Delays())
     result = {
