@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from importlib.metadata import version
 
+import numpy as np
 import psutil
 import torch
 
@@ -126,6 +127,11 @@ def describe(
     return f"CPU, {threads} thread{'s' if threads > 1 else ''}, {short}"
 
 
-def versions() -> dict[str, Any]:
+def versions() -> dict[str, str]:
     """Versions that a model file records."""
-    return {"torch": str(torch.__version__), "cuda": str(torch.version.cuda or "")}
+    return {
+        "napari-unet-live": version("napari-unet-live"),
+        "numpy": np.__version__,
+        "torch": str(torch.__version__),
+        "cuda": str(torch.version.cuda or ""),
+    }

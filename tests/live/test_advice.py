@@ -53,7 +53,6 @@ def state(
         book=book,
         learner=learner,
         verdict=NO_VERDICT if loss is None else Verdict(0.9, 0.8, 1.0, loss, "good"),
-        losses=[0.3],
         best_loss=best_loss,
         view=None if view is None else Window(source, view),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,6 @@ class Learning:
     book: StrokeBook
     learner: LiveLearner
     verdict: Verdict
-    losses: Sequence[float]
     best_loss: float
     """Lowest loss of the held-out strokes since strokes came last."""
     view: Window | None

@@ -35,8 +35,8 @@ from napari_unet.networks.registry import build_network
 from napari_unet.training.averaging import WeightAverage
 from napari_unet.training.checkpoint import (
     Checkpoint,
-    laid_out,
-    with_prefix,
+    restore_optimizer,
+    run_tensors,
     without_prefix,
 )
 
@@ -320,15 +320,13 @@ class LiveLearner:
 
     def checkpoint(self) -> Checkpoint:
         """Everything needed to go on from here."""
-        optimizer = self.optimizer.state_dict()
-        tensors = {
-            **with_prefix("network", dict(self.network.state_dict())),
-            **with_prefix("average", dict(self.average.network.state_dict())),
-            **with_prefix("best", self._best or {}),
-            "random": self.generator.get_state(),
-        }
-        for number, state in optimizer["state"].items():
-            tensors |= with_prefix(f"optimizer.{number}", state)
+        tensors = run_tensors(
+            self.network,
+            self.average.network,
+            self._best,
+            self.optimizer,
+            self.generator,
+        )
         plain = {
             "plan": self.plan.as_dict(),
             "step_count": self.step_count,
@@ -356,15 +354,7 @@ class LiveLearner:
             ) from error
         self._best = without_prefix("best", tensors) or None
         self.generator.set_state(tensors["random"])
-        state = self.optimizer.state_dict()
-        parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
-        for number, parameter in enumerate(parameters):
-            own = without_prefix(f"optimizer.{number}", tensors)
-            if own:
-                state["state"][number] = {
-                    k: laid_out(v, parameter) for k, v in own.items()
-                }
-        self.optimizer.load_state_dict(state)
+        restore_optimizer(self.optimizer, tensors)
         self._small.standardise(self.network.pixels.mean, self.network.pixels.std)
         self.step_count = plain["step_count"]
         self.since_strokes = plain["since_strokes"]

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from napari_unet.data.normalization import NormalizationInfo
 from napari_unet.device import describe, versions
@@ -43,11 +40,7 @@ def live_model(
         score_name="mean Dice of held-out strokes" if verdict.score is not None else "",
         device=describe(learner.device, learner.precision),
         config=learner.config.model_dump(mode="json"),
-        versions={
-            "napari-unet-live": version("napari-unet-live"),
-            "numpy": np.__version__,
-            **versions(),
-        },
+        versions=versions(),
     )
     decoder = None
     if learner.task == "objects":

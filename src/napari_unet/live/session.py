@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -59,6 +60,7 @@ from napari_unet.live.window import Window
 from napari_unet.models.model import Model
 from napari_unet.segmentation.objects import decode_objects
 from napari_unet.segmentation.settings import DecoderInfo
+from napari_unet.stopping import never
 from napari_unet.training.checkpoint import Checkpoint
 from napari_unet.training.events import (
     Finished,
@@ -100,11 +102,6 @@ MODES: dict[LiveMode, str] = {
 }
 
 Event = LiveEvent | TrainingEvent
-
-
-def never() -> bool:
-    """A stop signal that is never given."""
-    return False
 
 
 def nothing() -> Sequence[ViewerMessage]:
@@ -220,7 +217,7 @@ class LiveSession:
         self._waited_seconds = 0.0
         self._best_loss = math.inf
         self._best_step = 0
-        self._losses: list[float] = []
+        self._losses: deque[float] = deque(maxlen=10)
         self._hints: tuple[Hint, ...] = ()
         self._clock = _Clock()
 
@@ -237,7 +234,6 @@ class LiveSession:
         words = describe(self.device, self.precision)
         yield Started(words, {"live": True})
         yield ModeChanged(self._mode, MODES[self._mode])
-        reason = "stopped"
         while not self._stop():
             yield from self._listen()
             if self._new_strokes:
@@ -265,7 +261,7 @@ class LiveSession:
         yield from self._save(final=True)
         model = self.model()
         steps = 0 if self.learner is None else self.learner.step_count
-        yield Finished(steps, reason, self.verdict.score, self.learning_seconds)
+        yield Finished(steps, "stopped", self.verdict.score, self.learning_seconds)
         return model
 
     def _tell(self, learner: LiveLearner) -> Iterator[Event]:
@@ -274,7 +270,7 @@ class LiveSession:
             note, learner.memory_note = learner.memory_note, ""
             yield Notice(note)
         if self._clock.due("step", SECONDS_BETWEEN_STEPS_TOLD):
-            loss = float(np.mean(self._losses[-10:]))
+            loss = float(np.mean(self._losses))
             yield StepDone(learner.step_count, loss, 0.0, math.inf)
         if self._clock.due("verdict", SECONDS_BETWEEN_VERDICTS):
             yield from self._judge(learner)
@@ -449,7 +445,6 @@ class LiveSession:
                 book=self.book,
                 learner=learner,
                 verdict=self.verdict,
-                losses=self._losses,
                 best_loss=self._best_loss,
                 view=None
                 if self._view is None
@@ -516,9 +511,9 @@ class LiveSession:
             source="network" if learner.step_count else "first answer",
             show=view.show,
         )
-        height = window.spatial[-2][1] - window.spatial[-2][0]
+        # Objects are told apart in the whole box, never in a strip of it.
+        whole = self.config.task == "objects"
         for sample, position in window.samples():
-            whole = self.config.task == "objects"
             for rows in self._strips(window.spatial, whole=whole):
                 first = window.spatial[-2][0]
                 box = (
@@ -531,8 +526,7 @@ class LiveSession:
                 labels[key] = self._labels(maps, sample, box)
                 if view.show:
                     shown[key] = self._map(maps, view)
-                if rows[1] < height or not whole:
-                    yield tell(rows=rows)
+                yield tell(rows=rows)
                 # Whoever looks elsewhere by now need not see the rest.
                 yield from self._listen()
                 if self._stop() or self._view != view or self.learner is not learner:
@@ -540,8 +534,6 @@ class LiveSession:
                 if self._new_strokes:
                     self._stale = True
                     return
-            if whole:
-                yield tell(rows=(0, height))
 
     def _strips(self, box: Any, *, whole: bool) -> Iterator[tuple[int, int]]:
         """Rows along Y, counted from the box, that are computed together.

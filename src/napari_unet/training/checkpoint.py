@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_unet.errors import DataError
 from napari_unet.files import atomic_file
@@ -105,3 +105,35 @@ def laid_out(tensor: Tensor, like: Tensor) -> Tensor:
     if tensor.shape != like.shape:
         return tensor
     return torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)
+
+
+def run_tensors(
+    network: nn.Module,
+    average: nn.Module,
+    best: dict[str, Tensor] | None,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """Everything of a run that is a tensor, by dotted names."""
+    tensors = {
+        **with_prefix("network", dict(network.state_dict())),
+        **with_prefix("average", dict(average.state_dict())),
+        **with_prefix("best", best or {}),
+        "random": generator.get_state(),
+    }
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= with_prefix(f"optimizer.{number}", state)
+    return tensors
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
+) -> None:
+    """Give an optimiser the state that :func:`run_tensors` took down."""
+    state = optimizer.state_dict()
+    parameters = [p for g in optimizer.param_groups for p in g["params"]]
+    for number, parameter in enumerate(parameters):
+        own = without_prefix(f"optimizer.{number}", tensors)
+        if own:
+            state["state"][number] = {k: laid_out(v, parameter) for k, v in own.items()}
+    optimizer.load_state_dict(state)

@@ -22,8 +22,8 @@ from napari_unet.stopping import Stop, never
 from napari_unet.training.averaging import WeightAverage
 from napari_unet.training.checkpoint import (
     Checkpoint,
-    laid_out,
-    with_prefix,
+    restore_optimizer,
+    run_tensors,
     without_prefix,
 )
 from napari_unet.training.events import Finished, StepDone, TrainingEvent, Validated
@@ -265,15 +265,13 @@ class Trainer:
 
     def checkpoint(self) -> Checkpoint:
         """Everything needed to go on from here."""
-        optimizer = self.optimizer.state_dict()
-        tensors = {
-            **with_prefix("network", dict(self.network.state_dict())),
-            **with_prefix("average", dict(self.average.network.state_dict())),
-            **with_prefix("best", self.best or {}),
-            "random": self.generator.get_state(),
-        }
-        for number, state in optimizer["state"].items():
-            tensors |= with_prefix(f"optimizer.{number}", state)
+        tensors = run_tensors(
+            self.network,
+            self.average.network,
+            self.best,
+            self.optimizer,
+            self.generator,
+        )
         plain = {
             "progress": vars(self.progress).copy(),
             "plan": self.plan.as_dict(),
@@ -294,15 +292,7 @@ class Trainer:
         self.average.network.load_state_dict(without_prefix("average", tensors))
         self.best = without_prefix("best", tensors) or None
         self.generator.set_state(tensors["random"])
-        state = self.optimizer.state_dict()
-        parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
-        for number, parameter in enumerate(parameters):
-            own = without_prefix(f"optimizer.{number}", tensors)
-            if own:
-                state["state"][number] = {
-                    k: laid_out(v, parameter) for k, v in own.items()
-                }
-        self.optimizer.load_state_dict(state)
+        restore_optimizer(self.optimizer, tensors)
         if checkpoint.plain["scaler"]:
             self._scaler.load_state_dict(checkpoint.plain["scaler"])
         self.progress = Progress(**checkpoint.plain["progress"])

@@ -8,10 +8,8 @@ from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from napari_unet.config import TrainingConfig
@@ -206,11 +204,7 @@ class _Run:
             score_name=SCORE_NAMES[self.config.task] if score is not None else "",
             device=describe(self.device, self.precision),
             config=self.config.model_dump(mode="json"),
-            versions={
-                "napari-unet-live": version("napari-unet-live"),
-                "numpy": np.__version__,
-                **versions(),
-            },
+            versions=versions(),
         )
         info = ModelInfo(
             name=self.name,
