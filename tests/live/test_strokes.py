@@ -94,7 +94,7 @@ def test_the_last_held_out_strokes_are_the_newest_of_every_class() -> None:
 
 def test_nothing_is_held_out_on_request() -> None:
     p = Painted()
-    p.book._hold_out = False
+    p.book.numbering.hold_out = False
     p.dots(1, 12)
     assert p.book.held_out() == []
     assert p.book.counts()[0] == 24

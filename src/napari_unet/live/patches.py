@@ -14,7 +14,8 @@ from napari_unet.data.annotation import UNANNOTATED
 from napari_unet.data.normalization import IntensityRange
 from napari_unet.data.sampling import Batch
 from napari_unet.data.source import Box, ImageSource
-from napari_unet.live.strokes import SampleStrokes, StrokeBook
+from napari_unet.live.sample_strokes import SampleStrokes
+from napari_unet.live.strokes import StrokeBook
 from napari_unet.prediction.tiling import mirror
 
 ANYWHERE = 0.5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,42 +13,15 @@ from napari_unet.data.annotation import UNANNOTATED, Annotation
 from napari_unet.data.classes import ClassInfo
 from napari_unet.data.source import Box
 from napari_unet.data.targets import centre_distance, class_index
+from napari_unet.live.numbering import Numbering
+from napari_unet.live.sample_strokes import SampleStrokes
 
-HOLD_OUT_EVERY = 5
-"""Of the strokes of a class, each of this number measures instead of teaching."""
 KEEP_APART = 3
 """Voxels around a held-out stroke that do not teach its class either."""
 MIN_HELD_OUT = 3
 """Held-out strokes from which on a score means something."""
 MAX_POINTS = 20_000
 """Annotated voxels per class and sample that are kept as places to sample around."""
-
-
-@dataclass
-class SampleStrokes:
-    """What is annotated in one sample; arrays are (Z) Y X."""
-
-    index: NDArray[np.int16]
-    """Position of the class in the network's output (task ``objects``: 0 background,
-    1 object); -1 not annotated."""
-    instances: NDArray[np.int32] | None
-    """Ids of objects, 0 elsewhere; task ``objects`` alone."""
-    stroke: NDArray[np.int32]
-    """Number of the stroke that a voxel belongs to, 0 without; negative: held out. An
-    erased voxel keeps its number: undone, it is what it was."""
-    points: list[NDArray[np.int64]]
-    """Per class: voxels that teach, ``(n, (Z) Y X)``, at most `MAX_POINTS`."""
-    voxels: NDArray[np.int64]
-    """Per class: how many voxels teach."""
-    strokes: NDArray[np.int64]
-    """Per class: how many strokes there are."""
-    distance: NDArray[np.float32] | None = None
-    teaching: NDArray[np.int16] | None = None
-    """`index` without what is held out, made when it is needed."""
-    held: list[tuple[int, NDArray[np.int64], int]] = field(default_factory=list)
-    """Held-out strokes, oldest first: number, voxels ``(n, (Z) Y X)``, and class."""
-    smallest: int | None = None
-    """Voxels of the smallest object."""
 
 
 class StrokeBook:
@@ -83,12 +55,7 @@ class StrokeBook:
         self.samples: dict[int, SampleStrokes] = {}
         self.limit: Box | None = None
         """Only what lies in this box (Z) Y X teaches and measures."""
-        self._hold_out = hold_out
-        self._number = 0
-        self._kind = [UNANNOTATED]
-        """Per number of a stroke: what it is of, see `_kinds`."""
-        self._since: dict[int, int] = {}
-        """Per annotation value: strokes since one was held out."""
+        self.numbering = Numbering(hold_out=hold_out)
 
     # Reading -------------------------------------------------------------------------
 
@@ -193,8 +160,8 @@ class StrokeBook:
         if not changed.any():
             return False
         known.index[key] = index
-        self._forget_repainted(known, key, changed)
-        self._number_strokes(known, box)
+        self.numbering.forget_repainted(known, key, changed, self.classes)
+        self.numbering.number(known, box, self.classes, self.voxels())
         if touched is not None:
             self._measure_objects(known, touched)
         self._collect(known)
@@ -225,98 +192,6 @@ class StrokeBook:
         if self.annotation.background_value is not None:
             index[labels == self.annotation.background_value] = 0
         return index, np.where(index == 1, labels, 0)
-
-    def _kinds(self, known: SampleStrokes, key: tuple[slice, ...]) -> NDArray[np.int64]:
-        """What each voxel is: its annotation value, or the object it belongs to.
-
-        Not its place among the classes, which may become another one. Objects that
-        touch are strokes of their own.
-        """
-        index = known.index[key]
-        if known.instances is not None:
-            return np.where(index == 1, known.instances[key], index).astype(np.int64)
-        # The last one is for index -1.
-        values = [c.value for c in self.classes] + [UNANNOTATED]
-        return np.array(values, np.int64)[index]
-
-    def _forget_repainted(
-        self,
-        known: SampleStrokes,
-        key: tuple[slice, ...],
-        changed: NDArray[np.bool_],
-    ) -> None:
-        """A voxel that is painted otherwise belongs to another stroke than before."""
-        stroke, kinds = known.stroke[key], self._kinds(known, key)
-        before = np.array(self._kind, np.int64)[np.abs(stroke)]
-        changed = changed & (kinds != UNANNOTATED) & (kinds != before)
-        stroke[changed] = 0
-
-    def _number_strokes(self, known: SampleStrokes, box: Box) -> None:
-        """Give voxels of a box that have no stroke one: a neighbour's, or a new one."""
-        grown = tuple(
-            slice(max(0, a - 1), min(n, b + 1))
-            for (a, b), n in zip(box, known.index.shape, strict=True)
-        )
-        stroke, kinds = known.stroke[grown], self._kinds(known, grown)
-        new = (stroke == 0) & (kinds != UNANNOTATED)
-        if not new.any():
-            return
-        wanted = np.unique(kinds[new])
-        place = np.searchsorted(wanted, kinds).clip(max=len(wanted) - 1)
-        compact = np.where(wanted[place] == kinds, place + 1, 0)
-        around = np.ones((3,) * kinds.ndim)
-        teaching = dict(enumerate(self.voxels().tolist()))
-        for number, where in enumerate(ndimage.find_objects(compact), start=1):
-            parts, _ = ndimage.label(compact[where] == number, around)
-            inside = ndimage.find_objects(parts)
-            for part in np.unique(parts[new[where] & (parts > 0)]).tolist():
-                inner = inside[part - 1]
-                here = parts[inner] == part
-                piece = stroke[where][inner]
-                fresh = here & (piece == 0)
-                value = int(known.index[grown][where][inner][fresh][0])
-                kind = int(wanted[number - 1])
-                old, size = piece[here & (piece != 0)], int(fresh.sum())
-                found = self._neighbour(known, old, size)
-                if found is None:
-                    most = 0 if len(old) else teaching[value]
-                    found = self._next(kind, value, size, most)
-                if found > 0:
-                    teaching[value] += size
-                piece[fresh] = found
-
-    @staticmethod
-    def _neighbour(
-        known: SampleStrokes, old: NDArray[np.int32], size: int
-    ) -> int | None:
-        """The stroke that `size` new voxels belong to, of those they touch.
-
-        What is larger than the held-out stroke it touches, as a fill may be, is none of
-        its: it is there to teach.
-        """
-        if not len(old):
-            return None
-        if (old > 0).any():
-            return int(old[old > 0][0])
-        held = int(old[0])
-        whole = np.count_nonzero((known.stroke == held) & (known.index != UNANNOTATED))
-        return held if size <= whole else None
-
-    def _next(self, kind: int, value: int, size: int, most: int) -> int:
-        """Number of a new stroke; none larger than `most` is held out."""
-        self._number += 1
-        self._kind.append(kind)
-        group = self._group(value)
-        self._since[group] = self._since.get(group, 0) + 1
-        due = self._hold_out and self._since[group] >= HOLD_OUT_EVERY
-        if due and size <= most:
-            self._since[group] = 0
-            return -self._number
-        return self._number
-
-    def _group(self, value: int) -> int:
-        """Strokes that are counted together: those of one class."""
-        return value if self.task == "objects" else self.classes[value].value
 
     def _measure_objects(
         self, known: SampleStrokes, touched: NDArray[np.int32]
@@ -383,8 +258,7 @@ class StrokeBook:
 
     def counters(self) -> dict[str, int]:
         """Counters, so that a run that goes on holds out what it held out before."""
-        since = {str(k): v for k, v in self._since.items()}
-        return {"number": self._number, **since}
+        return self.numbering.counters()
 
     def restore(
         self, counters: dict[str, int], strokes: dict[int, NDArray[np.int32]]
@@ -400,13 +274,9 @@ class StrokeBook:
             taught the earlier run: they go on teaching.
         """
         self.samples.clear()
-        self._number = counters["number"]
-        self._kind = [UNANNOTATED] * (self._number + 1)
-        hold_out, self._hold_out = self._hold_out, False
+        self.numbering.restore(counters)
         for number in range(self.annotation.source.n_samples):
             self._restore_sample(number, strokes.get(number))
-        self._hold_out = hold_out
-        self._since = {int(k): v for k, v in counters.items() if k != "number"}
 
     def _restore_sample(self, number: int, stroke: NDArray[np.int32] | None) -> None:
         index, instances = self._interpret(self.annotation.read(number))
@@ -415,10 +285,8 @@ class StrokeBook:
         stroke = np.zeros(index.shape, np.int32) if stroke is None else stroke.copy()
         stroke[index == UNANNOTATED] = 0
         known = self._add_sample(number, index, instances, stroke)
-        kinds = self._kinds(known, (slice(None),) * index.ndim)
-        for held in np.unique(stroke[stroke < 0]).tolist():
-            self._kind[-held] = int(kinds[stroke == held][0])
-        self._number_strokes(known, tuple((0, n) for n in index.shape))
+        self.numbering.recognise(known, self.classes)
+        self.numbering.number_teaching(known, self.classes)
         if instances is not None:
             self._measure_objects(known, np.unique(instances))
         self._collect(known)
