@@ -32,7 +32,8 @@ from napari_unet.data.annotation import Annotation
 from napari_unet.data.classes import make_classes
 from napari_unet.data.source import ImageSource
 from napari_unet.live.messages import PREVIEW_VOXELS, Preview, Strokes, View
-from napari_unet.live.session import LiveSession, Shared
+from napari_unet.live.screen import Shared
+from napari_unet.live.session import LiveSession
 from napari_unet.live.window import Window
 from napari_unet.models.model import Model
 from napari_unet.sample_data import nuclei_2d

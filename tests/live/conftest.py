@@ -14,9 +14,10 @@ from napari_unet.config import training_config
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.classes import make_classes, object_classes
 from napari_unet.data.source import ImageSource
-from napari_unet.live import classifier, plan, session
+from napari_unet.live import classifier, plan, screen, session
 from napari_unet.live.messages import Preview, Strokes, View, ViewerMessage
-from napari_unet.live.session import LiveSession, Shared
+from napari_unet.live.screen import Shared
+from napari_unet.live.session import LiveSession
 from napari_unet.models.model import Model
 
 E = TypeVar("E")
@@ -213,8 +214,8 @@ def iou(found: NDArray[Any], truth: NDArray[Any]) -> float:
 def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
     """Starts live runs that do not wait for clocks."""
     monkeypatch.setattr(session, "IDLE_SECONDS", 0.001)
-    monkeypatch.setattr(session, "SECONDS_BETWEEN_PREVIEWS", 0.0)
-    monkeypatch.setattr(session, "PREVIEW_SHARE", 0.9)
+    monkeypatch.setattr(screen, "SECONDS_BETWEEN_PREVIEWS", 0.0)
+    monkeypatch.setattr(screen, "PREVIEW_SHARE", 0.9)
     monkeypatch.setattr(session, "SECONDS_BETWEEN_STEPS_TOLD", 0.0)
     monkeypatch.setattr(plan, "MEMBERS", 2)
     monkeypatch.setattr(plan, "HIDDEN", 8)

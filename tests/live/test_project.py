@@ -14,7 +14,8 @@ from napari_unet.data.source import image_source
 from napari_unet.live.messages import PREVIEW_VOXELS, Classes, Strokes
 from napari_unet.live.project import Project
 from napari_unet.live.project_info import load_annotation
-from napari_unet.live.session import LiveSession, Shared
+from napari_unet.live.screen import Shared
+from napari_unet.live.session import LiveSession
 from napari_unet.training.events import Notice, StepDone
 
 SHAPE = (64, 64)

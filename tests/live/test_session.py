@@ -8,7 +8,7 @@ import pytest
 
 from napari_unet.data.classes import make_classes
 from napari_unet.live import learner as learning
-from napari_unet.live import session as sessions
+from napari_unet.live import progress, screen
 from napari_unet.live.judge import Verdict
 from napari_unet.live.messages import (
     Advice,
@@ -269,7 +269,7 @@ def test_a_class_that_is_renamed_or_removed(start: Any) -> None:
 def test_classes_removed_in_the_middle_of_a_preview(
     start: Any, make_discs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "STRIP_VOXELS", {"cpu": 1, "gpu": 1})
+    monkeypatch.setattr(screen, "STRIP_VOXELS", {"cpu": 1, "gpu": 1})
     image, truth = make_discs(160, 64)
     run = start(image, values=(1, 2, 3))
     run.look()
@@ -286,7 +286,7 @@ def test_classes_removed_in_the_middle_of_a_preview(
 def test_a_large_preview_comes_in_strips_and_follows_the_view(
     start: Any, make_discs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "STRIP_VOXELS", {"cpu": 64 * 64, "gpu": 1})
+    monkeypatch.setattr(screen, "STRIP_VOXELS", {"cpu": 64 * 64, "gpu": 1})
     image, truth = make_discs(160, 64)
     run = start(image)
     run.look()
@@ -500,11 +500,11 @@ def test_objects_from_a_few_and_background(
 def test_it_rests_when_nothing_improves_and_wakes_with_a_stroke(
     start: Any, make_discs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "SECONDS_BETWEEN_VERDICTS", 0.0)
-    monkeypatch.setattr(sessions, "PATIENCE_STEPS", 5)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_VERDICTS", 0.0)
+    monkeypatch.setattr(progress, "PATIENCE_STEPS", 5)
     losses = iter([0.5, 0.3] + [0.4] * 1000)
     monkeypatch.setattr(
-        sessions,
+        progress,
         "judge",
         lambda *a: Verdict(0.8, 0.7, 0.9, next(losses), "good"),
     )
@@ -536,8 +536,8 @@ def test_it_rests_when_nothing_improves_and_wakes_with_a_stroke(
 def test_without_a_verdict_time_decides(
     start: Any, make_discs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "SECONDS_BETWEEN_VERDICTS", 0.0)
-    monkeypatch.setattr(sessions, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_VERDICTS", 0.0)
+    monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.0)
     image, truth = make_discs(64, 64)
     run = start(image, config={"validation_fraction": 0.0})
     run.annotate(truth)
@@ -582,7 +582,7 @@ def test_memory_runs_out_in_a_preview(
     start: Any, make_discs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image, truth = make_discs(256, 64)
-    monkeypatch.setattr(sessions, "STRIP_VOXELS", {"cpu": 2**14, "gpu": 1})
+    monkeypatch.setattr(screen, "STRIP_VOXELS", {"cpu": 2**14, "gpu": 1})
     maps = Previewer.maps
 
     def scarce(self: Any, patches: Any, sample: int, box: Any) -> Any:
@@ -645,7 +645,7 @@ def test_a_full_disk_does_not_end_the_run(
 def test_advice_is_told_when_it_changes(
     start: Any, make_discs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "SECONDS_BETWEEN_ADVICE", 0.0)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_ADVICE", 0.0)
     image, truth = make_discs(64, 64)
     run = start(image)
     run.paint(1, 1, slice(0, 40))

@@ -13,7 +13,8 @@ from napari_unet.data.source import ImageSource
 from napari_unet.engine.context import TaskContext
 from napari_unet.live.messages import from_plain
 from napari_unet.live.project import Project
-from napari_unet.live.session import LiveSession, Shared
+from napari_unet.live.screen import Shared
+from napari_unet.live.session import LiveSession
 from napari_unet.models.model import Model
 from napari_unet.training.events import as_message
 from napari_unet.workflows import exhaust
