@@ -11,7 +11,14 @@ from scipy.optimize import linear_sum_assignment
 from skimage.draw import disk
 from skimage.metrics import contingency_table
 
-from napari_unet.metrics import THRESHOLDS, iou_table, match_objects, pool
+from napari_unet.metrics import (
+    THRESHOLDS,
+    iou_table,
+    match_objects,
+    match_units,
+    overlaps,
+    pool,
+)
 
 
 def brute_force_iou(truth, prediction):
@@ -159,3 +166,58 @@ def test_thousands_of_objects_in_a_volume():
 def test_shapes_that_differ_are_refused():
     with pytest.raises(ValueError, match="shapes differ"):
         match_objects(np.zeros((2, 2), int), np.zeros((2, 3), int))
+
+
+@given(labels, labels)
+def test_panoptic_quality_equals_its_definition(truth, prediction):
+    iou = brute_force_iou(truth, prediction)
+    matches = iou[iou > 0.5]
+    wrong = sum(iou.shape) - 2 * len(matches)
+    counts = match_objects(truth, prediction, (0.5 + 1e-6,))
+    if not sum(iou.shape):
+        assert counts.panoptic_quality == (1.0,)
+        return
+    expected = matches.sum() / (len(matches) + wrong / 2)
+    assert counts.panoptic_quality[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_agrees_with_stardist(seed):
+    matching = pytest.importorskip("stardist.matching").matching
+    rng = np.random.default_rng(seed)
+    truth = np.zeros((120, 120), np.int32)
+    prediction = np.zeros_like(truth)
+    for number in range(1, 30):
+        y, x, r = rng.integers(8, 112, 2), rng.integers(8, 112), rng.integers(3, 9)
+        truth[disk((y[0], x), r, shape=truth.shape)] = number
+        moved = (y[0] + rng.integers(-3, 4), x + rng.integers(-3, 4))
+        prediction[disk(moved, r, shape=truth.shape)] = number
+    counts = match_objects(truth, prediction)
+    for k, threshold in enumerate(THRESHOLDS):
+        expected = matching(truth, prediction, thresh=threshold)
+        assert counts.true_positives[k] == expected.tp
+        assert counts.false_positives[k] == expected.fp
+        assert counts.false_negatives[k] == expected.fn
+        assert counts.ap[k] == pytest.approx(expected.accuracy)
+        assert counts.f1[k] == pytest.approx(expected.f1)
+        assert counts.panoptic_quality[k] == pytest.approx(expected.panoptic_quality)
+
+
+@given(labels, labels)
+def test_units_add_up_to_the_counts(truth, prediction):
+    found = overlaps(truth, prediction)
+    units = match_units(found, THRESHOLDS)
+    assert units.total(THRESHOLDS) == match_objects(truth, prediction)
+    # A true object is right or missed, once, at every threshold.
+    n = len(found.true_ids)
+    assert (units.true_positives + units.false_negatives)[:n].all()
+    assert not (units.true_positives + units.false_negatives)[n:].any()
+
+
+def test_overlaps_name_their_objects():
+    truth = np.array([[0, 7, 7, 9]])
+    prediction = np.array([[0, 4_000_000_000, 0, 5]])
+    found = overlaps(truth, prediction)
+    assert found.true_ids.tolist() == [7, 9]
+    assert found.ids.tolist() == [5, 4_000_000_000]
+    assert found.shared.toarray().tolist() == [[0, 1], [1, 0]]

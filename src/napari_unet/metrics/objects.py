@@ -1,7 +1,11 @@
-"""Scores of instance segmentations: precision, recall, F1 and AP by IoU threshold.
+"""Scores of instance segmentations by IoU threshold.
+
+Precision, recall, F1, AP and panoptic quality.
 
 AP ("average precision") is TP / (TP + FP + FN) as in the StarDist papers and the Data
-Science Bowl 2018, with counts pooled over all images.
+Science Bowl 2018, with counts pooled over all images. Panoptic quality is that of
+Kirillov et al. 2019 (arXiv 1801.00868): the sum of the IoU of all matches over
+TP + FP / 2 + FN / 2.
 
 Pixels that nobody annotated (outside `mask`, or truth below 0) never count: objects are
 compared on the annotated pixels alone, and a predicted object that matches nothing and
@@ -16,14 +20,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import maximum_bipartite_matching
+
+from napari_unet.metrics.overlaps import Overlaps, overlaps
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 """IoU 0.5, 0.55, … 0.95."""
-
-LARGEST_DIRECT_LABEL = 10_000_000
-"""Above it, ids are renumbered first so that tables stay small."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class ObjectCounts:
     true_positives: tuple[int, ...]
     false_positives: tuple[int, ...]
     false_negatives: tuple[int, ...]
+    matched_iou: tuple[float, ...]
+    """Sum of the IoU of all matches."""
 
     def __add__(self, other: ObjectCounts) -> ObjectCounts:
         if self.thresholds != other.thresholds:
@@ -47,6 +52,9 @@ class ObjectCounts:
             _sums(self.true_positives, other.true_positives),
             _sums(self.false_positives, other.false_positives),
             _sums(self.false_negatives, other.false_negatives),
+            tuple(
+                a + b for a, b in zip(self.matched_iou, other.matched_iou, strict=True)
+            ),
         )
 
     @property
@@ -69,6 +77,19 @@ class ObjectCounts:
         """2 TP / (2 TP + FP + FN) at each threshold."""
         return tuple(
             _ratio(2 * tp, 2 * tp + fp + fn, fp + fn) for tp, fp, fn in self._rows()
+        )
+
+    @property
+    def panoptic_quality(self) -> tuple[float, ...]:
+        """Sum of the IoU of matches / (TP + FP / 2 + FN / 2) at each threshold.
+
+        The published quality is that at IoU 0.5, where no object has two partners.
+        """
+        return tuple(
+            f1 * iou / tp if tp else f1
+            for f1, iou, tp in zip(
+                self.f1, self.matched_iou, self.true_positives, strict=True
+            )
         )
 
     def mean_ap(self, low: float = 0.5, high: float = 0.9) -> float:
@@ -140,27 +161,65 @@ def match_objects(
     ValueError
         If the shapes differ.
     """
-    iou, ignorable = iou_table(truth, prediction, mask)
-    n_truth, n_prediction = iou.shape
-    matched, surplus, missed = [], [], []
-    for threshold in thresholds:
-        good = iou.copy()
-        # A hair of tolerance: 0.55 and 0.7 are not exact in binary.
-        good.data = np.where(good.data >= threshold - 1e-9, 1, 0)
-        good.eliminate_zeros()
-        partner = maximum_bipartite_matching(good, perm_type="row")
-        # partner[p] is the true object of predicted object p, or -1.
-        unmatched = partner < 0
-        hits = n_prediction - int(unmatched.sum())
-        matched.append(hits)
-        surplus.append(int((unmatched & ~ignorable).sum()))
-        missed.append(n_truth - hits)
-    return ObjectCounts(
-        tuple(float(t) for t in thresholds),
-        tuple(matched),
-        tuple(surplus),
-        tuple(missed),
-    )
+    units = match_units(overlaps(truth, prediction, mask), thresholds)
+    return units.total(thresholds)
+
+
+@dataclass(frozen=True)
+class MatchUnits:
+    """Right and wrong by object, shape (units, thresholds).
+
+    A unit is a true object with the predicted one that overlaps it enough, or a
+    predicted object alone: what can be drawn anew when an interval is estimated.
+    """
+
+    true_positives: NDArray[np.int64]
+    false_positives: NDArray[np.int64]
+    false_negatives: NDArray[np.int64]
+    matched_iou: NDArray[np.float64]
+
+    def total(self, thresholds: Sequence[float]) -> ObjectCounts:
+        """All units together."""
+        return ObjectCounts(
+            tuple(float(t) for t in thresholds),
+            tuple(self.true_positives.sum(axis=0).tolist()),
+            tuple(self.false_positives.sum(axis=0).tolist()),
+            tuple(self.false_negatives.sum(axis=0).tolist()),
+            tuple(self.matched_iou.sum(axis=0).tolist()),
+        )
+
+
+def match_units(found: Overlaps, thresholds: Sequence[float]) -> MatchUnits:
+    """Match objects at each threshold, and keep the outcome of each."""
+    iou = found.iou
+    n_truth, n_found = iou.shape
+    shape = (n_truth + n_found, len(thresholds))
+    right, surplus, missed = (np.zeros(shape, np.int64) for _ in range(3))
+    quality = np.zeros(shape)
+    # A predicted object belongs to the unit of its partner at the lowest threshold.
+    first = match(iou, min(thresholds, default=0.5))
+    unit = np.where(first >= 0, first, n_truth + np.arange(n_found))
+    for column, threshold in enumerate(thresholds):
+        partner = match(iou, threshold)
+        matched = np.flatnonzero(partner >= 0)
+        rows = partner[matched]
+        right[rows, column] = 1
+        missed[:n_truth, column] = 1
+        missed[rows, column] = 0
+        np.add.at(surplus, (unit[(partner < 0) & ~found.ignorable], column), 1)
+        if len(matched):
+            quality[rows, column] = np.asarray(iou[rows, matched]).ravel()
+    return MatchUnits(right, surplus, missed, quality)
+
+
+def match(iou: csr_matrix, threshold: float) -> NDArray[np.intp]:
+    """The true object of every predicted one, or -1: one to one, as many as can be."""
+    good = iou.copy()
+    # A hair of tolerance: 0.55 and 0.7 are not exact in binary.
+    good.data = np.where(good.data >= threshold - 1e-9, 1, 0)
+    good.eliminate_zeros()
+    partner: NDArray[np.intp] = maximum_bipartite_matching(good, perm_type="row")
+    return partner
 
 
 def pool(counts: Iterable[ObjectCounts]) -> ObjectCounts:
@@ -170,7 +229,7 @@ def pool(counts: Iterable[ObjectCounts]) -> ObjectCounts:
         total = one if total is None else total + one
     if total is None:
         none = (0,) * len(THRESHOLDS)
-        return ObjectCounts(THRESHOLDS, none, none, none)
+        return ObjectCounts(THRESHOLDS, none, none, none, (0.0,) * len(THRESHOLDS))
     return total
 
 
@@ -188,45 +247,8 @@ def iou_table(
     ignorable : array of bool, shape (predicted objects,)
         Whether more than half of the object lies on unannotated pixels.
     """
-    if truth.shape != prediction.shape:
-        raise ValueError(f"shapes differ: {truth.shape} and {prediction.shape}")
-    annotated = truth >= 0
-    if mask is not None:
-        annotated &= mask
-    predicted = _small_ids(prediction.ravel())
-    whole = np.bincount(predicted)
-    if not annotated.all():
-        predicted = predicted[annotated.ravel()]
-        truth = truth[annotated]
-    true = _small_ids(truth.ravel())
-    true_area = np.bincount(true, minlength=1)
-    area = np.bincount(predicted, minlength=len(whole) or 1)
-    both = (true > 0) & (predicted > 0)
-    rows, columns = true[both], predicted[both]
-    overlap = coo_matrix(
-        (np.ones(len(rows), np.int32), (rows, columns)),
-        shape=(len(true_area), len(area)),
-    ).tocsr()
-    table = overlap.tocoo()
-    union = true_area[table.row] + area[table.col] - table.data
-    iou = csr_matrix((table.data / union, (table.row, table.col)), shape=table.shape)
-    true_ids = np.flatnonzero(true_area[1:]) + 1
-    ids = np.flatnonzero(area[1:]) + 1
-    ignorable = 2 * area[ids] < whole[ids]
-    return iou[true_ids][:, ids], ignorable
-
-
-def _small_ids(labels: NDArray[Any]) -> NDArray[Any]:
-    """Labels with ids small enough to index a table; what is below 0 becomes 0."""
-    labels = labels.astype(np.uint8) if labels.dtype == bool else labels
-    if labels.size and labels.dtype.kind == "i" and labels.min() < 0:
-        labels = np.maximum(labels, 0)
-    if not labels.size or int(labels.max()) <= LARGEST_DIRECT_LABEL:
-        return labels.astype(np.int32, copy=False)
-    values, inverse = np.unique(labels, return_inverse=True)
-    offset = 0 if values[0] == 0 else 1
-    small: NDArray[Any] = (inverse + offset).astype(np.int32)
-    return small
+    found = overlaps(truth, prediction, mask)
+    return found.iou, found.ignorable
 
 
 def _sums(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
