@@ -19,7 +19,7 @@ NOISE = 0.3
 DROPOUT = 0.5
 """Share of the features that a member does not see in a step. Without noise and
 dropout, perceptrons know few strokes by heart; both were chosen on three data sets."""
-MEMORY_WEIGHT = 1.0
+MEMORY_WEIGHT = 3.0
 """Of what was held true before, against the strokes."""
 DRAWN = 128
 """Pixels that each member sees in a step."""
