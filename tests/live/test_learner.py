@@ -9,6 +9,7 @@ import torch
 
 from napari_unet.data.sampling import Batch
 from napari_unet.errors import ConfigError, DataError
+from napari_unet.live import strokes
 from napari_unet.live.losses import objects_strokes_loss, strokes_loss
 from napari_unet.training.checkpoint import Checkpoint
 from napari_unet.training.events import StepDone
@@ -199,3 +200,21 @@ def test_the_trust_in_the_unet_grows_from_nothing(learnt: Any) -> None:
     assert 0 < early < 0.2
     learnt.until(StepDone, lambda s: s.step >= 8)
     assert early < float(network.trust) < 0.5
+
+
+def test_class_weights_know_all_voxels_of_a_large_fill(
+    start: Any, make_discs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strokes, "MAX_POINTS", 50)
+    image, truth = make_discs(64, 64)
+    run = start(image, config={"validation_fraction": 0.0})
+    run.labels[:] = np.where(truth > 0, 0, 1)
+    run.labels[truth == 1] = 2
+    run.tell()
+    run.until(StepDone)
+    background, disc = run.session.book.voxels().tolist()
+    weights = run.session.learner._weights
+    assert background > 5 * disc > 5 * 50
+    assert float(weights[1] / weights[0]) == pytest.approx(
+        math.sqrt(background / disc), rel=1e-3
+    )

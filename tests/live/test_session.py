@@ -432,6 +432,29 @@ def test_next_is_another_region_without_annotation(start: Any, make_discs: Any) 
     assert len(set(boxes)) == len(boxes) == 8
 
 
+def test_stop_does_not_wait_for_the_answer_to_next(
+    start: Any, make_discs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, truth = make_discs(640, 64)
+    run = start(image)
+    run.annotate(truth, box=((0, 64), (0, 64)))
+    run.until(StepDone)
+    looked = []
+    maps = Previewer.maps
+
+    def stopped_meanwhile(self: Any, *args: Any) -> Any:
+        looked.append(args[-1])
+        run._stopping = True
+        return maps(self, *args)
+
+    monkeypatch.setattr(Previewer, "maps", stopped_meanwhile)
+    run.send(FindNext())
+    run.until(Finished)
+    assert len(looked) == 1
+    assert looked[0][0][1] - looked[0][0][0] < 640
+    assert not run.told(NextRegion)
+
+
 # The end -----------------------------------------------------------------------------
 
 

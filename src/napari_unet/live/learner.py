@@ -157,7 +157,7 @@ class LiveLearner:
         state = self._small.pixels.state_dict()
         for network in (self.network, self.average.network):
             cast("PixelUNet", network).pixels.load_state_dict(state)
-        counts = torch.from_numpy(self.book.counts()).float()
+        counts = torch.from_numpy(self.book.voxels()).float()
         # Rare classes count more, but not as much more as they are rarer.
         weights = torch.where(
             counts > 0, (counts.sum() / counts.clamp(min=1)).sqrt(), 0

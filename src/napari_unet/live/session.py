@@ -48,7 +48,7 @@ from napari_unet.live.strokes import StrokeBook
 from napari_unet.live.survey import Survey
 from napari_unet.live.window import Window
 from napari_unet.models.model import Model
-from napari_unet.stopping import never
+from napari_unet.stopping import Stop, Stopped, never
 from napari_unet.training.checkpoint import Checkpoint
 from napari_unet.training.events import (
     Finished,
@@ -119,7 +119,7 @@ class LiveSession:
         *,
         name: str = "model",
         inbox: Callable[[], Sequence[ViewerMessage]] = nothing,
-        stop: Callable[[], bool] = never,
+        stop: Stop = never,
         autosave: Path | None = None,
         project: Project | None = None,
         start: Model | None = None,
@@ -355,7 +355,10 @@ class LiveSession:
         window = self.screen.window
         if window is not None:
             here = (next(window.samples())[0], window.spatial)
-        found = self.survey.next_region(self.learner, here)
+        try:
+            found = self.survey.next_region(self.learner, here, self._stop)
+        except Stopped:
+            return  # nobody waits for the answer any more
         box = None if found is None else Window.around(self.source, *found)
         yield NextRegion(box)
 

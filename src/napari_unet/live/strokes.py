@@ -65,7 +65,7 @@ class StrokeBook:
         return 2 if self.task == "objects" else len(self.classes)
 
     def counts(self) -> NDArray[np.int64]:
-        """Teaching voxels of each class that are kept as points."""
+        """Teaching voxels of each class that are kept as points: see `MAX_POINTS`."""
         total = np.zeros(self.n_outputs, np.int64)
         for sample in self.samples.values():
             total += [len(p) for p in sample.points]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -10,6 +12,7 @@ from napari_unet.data.source import Box, ImageSource
 from napari_unet.live.learner import LiveLearner
 from napari_unet.live.preview import uncertainty
 from napari_unet.live.strokes import StrokeBook
+from napari_unet.stopping import Stop, Stopped
 
 BLOCK = 64
 """Edge in voxels of the regions that are compared."""
@@ -17,6 +20,8 @@ MAX_PLANES = 8
 """Planes that are looked at for one answer."""
 MAX_EDGE = 1024
 """Of a large plane, a part of this edge is looked at."""
+STRIP_BLOCKS = 4
+"""Rows of blocks that are looked at between two questions whether to stop."""
 
 Region = tuple[int, Box]
 """Sample, and box (Z) Y X."""
@@ -39,11 +44,21 @@ class Survey:
         self._random = np.random.default_rng(seed)
         self._given: set[Cell] = set()
 
-    def next_region(self, learner: LiveLearner, here: Region | None) -> Region | None:
-        """The most uncertain region of a few planes, the one on screen first."""
+    def next_region(
+        self, learner: LiveLearner, here: Region | None, stop: Stop
+    ) -> Region | None:
+        """The most uncertain region of a few planes, the one on screen first.
+
+        Raises
+        ------
+        Stopped
+            If `stop` said so before all of them were looked at.
+        """
         previewer = learner.previewer()
         best, best_cell, best_value = None, None, -1.0
-        for sample, box in self._planes(here):
+        for sample, box in self._strips(here):
+            if stop():
+                raise Stopped
             maps = previewer.maps(learner.patches, sample, box)
             unsure = uncertainty(maps, learner.task)
             for region, value in self._blocks(sample, box, unsure):
@@ -54,6 +69,17 @@ class Survey:
         if best_cell is not None:
             self._given.add(best_cell)
         return best
+
+    def _strips(self, here: Region | None) -> Iterator[Region]:
+        """The planes in pieces that do not cut a block in two."""
+        height = STRIP_BLOCKS * BLOCK
+        for sample, box in self._planes(here):
+            first, last = box[-2]
+            start = first
+            while start < last:
+                stop = min(last, start // BLOCK * BLOCK + height)
+                yield sample, (*box[:-2], (start, stop), box[-1])
+                start = stop
 
     def _planes(self, here: Region | None) -> list[Region]:
         shape = self._source.spatial_shape
