@@ -16,7 +16,15 @@ from napari_unet.cli import parser
 from napari_unet.cli.common import find_model
 from napari_unet.cli.progress import Progress, TrainingProgress
 from napari_unet.cli.train import SoftStop
-from napari_unet.config import AnnotationRule, DeviceName, PrecisionName, Preset, Task
+from napari_unet.config import (
+    AnnotationRule,
+    AugmentationPreset,
+    DeviceName,
+    LossName,
+    PrecisionName,
+    Preset,
+    Task,
+)
 from napari_unet.data.classes import make_classes
 from napari_unet.image_io import read_image, write_labels
 from napari_unet.models.info import ModelInfo, NetworkInfo, TrainingSummary
@@ -69,6 +77,8 @@ def test_choices_are_those_of_the_configuration():
     assert set(parser.PRESETS) == set(get_args(Preset))
     assert set(parser.DEVICES) == set(get_args(DeviceName))
     assert set(parser.PRECISIONS) == set(get_args(PrecisionName))
+    assert set(parser.LOSSES) == set(get_args(LossName))
+    assert set(parser.AUGMENTATIONS) == set(get_args(AugmentationPreset))
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,22 @@ if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction["Parser"]
 
 # Spelled out, so that --help need not load the configuration; a test compares them.
-TASKS = ("classes", "objects")
+TASKS = ("classes", "objects", "regression")
 RULES = ("complete", "sparse")
 PRESETS = ("fast", "balanced", "thorough")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+LOSSES = (
+    "auto",
+    "cross-entropy+dice",
+    "cross-entropy",
+    "focal",
+    "tversky",
+    "boundary",
+    "mse",
+    "huber",
+)
+AUGMENTATIONS = ("none", "gentle", "standard", "strong")
 
 RULE_HELP = """what the values in the labels mean
   complete  0 is background, 1, 2, … are classes or objects
@@ -27,6 +38,10 @@ TASK_HELP = """what to learn
   classes   the kind of every pixel (semantic segmentation)
   objects   one object after another, also where they touch
             (instance segmentation)"""
+
+TRAIN_TASK_HELP = f"""{TASK_HELP}
+  regression  a value for every pixel, such as a distance or a density;
+            --labels then holds images, NaN where nothing is known"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -115,7 +130,7 @@ command and --resume.""",
         metavar="DIR",
         help="folder of labels: whole numbers, files named like the images",
     )
-    needed.add_argument("--task", choices=TASKS, required=True, help=TASK_HELP)
+    needed.add_argument("--task", choices=TASKS, required=True, help=TRAIN_TASK_HELP)
     needed.add_argument("--annotation", choices=RULES, help=RULE_HELP)
     needed.add_argument(
         "--no-background",
@@ -208,7 +223,50 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
         metavar="RATE",
         help="size of the steps; lower it where the loss becomes infinite",
     )
+    _add_recipe_options(training)
     _add_device_options(training)
+
+
+def _add_recipe_options(training: argparse._ArgumentGroup) -> None:
+    training.add_argument(
+        "--anisotropy",
+        type=float,
+        metavar="N",
+        help="how many times longer voxels are along Z than along Y and X",
+    )
+    training.add_argument(
+        "--percentiles",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="percentiles of each image that become 0 and 1 (default 1 and 99.8)",
+    )
+    training.add_argument(
+        "--loss", choices=LOSSES, help="what training makes small (default auto)"
+    )
+    training.add_argument(
+        "--class-weights",
+        nargs="+",
+        metavar="WEIGHT",
+        help="equal (default), balanced, or a number for each class",
+    )
+    training.add_argument(
+        "--label-smoothing",
+        type=float,
+        metavar="SHARE",
+        help="share of each label that is given to all classes",
+    )
+    training.add_argument(
+        "--dropout", type=float, metavar="SHARE", help="of the coarsest features"
+    )
+    training.add_argument(
+        "--weight-decay", type=float, metavar="RATE", help="default 0.01"
+    )
+    training.add_argument(
+        "--augmentation",
+        choices=AUGMENTATIONS,
+        help="how much patches are varied (default standard)",
+    )
 
 
 def _add_device_options(group: argparse._ArgumentGroup) -> None:
@@ -288,7 +346,7 @@ Means leave background out. Pixels that are not annotated never count.""",
         metavar="DIR",
         help="the truth: files named like the predictions",
     )
-    parser.add_argument("--task", choices=TASKS, required=True, help=TASK_HELP)
+    parser.add_argument("--task", choices=TASKS[:2], required=True, help=TASK_HELP)
     parser.add_argument(
         "--annotation",
         choices=RULES,

@@ -35,6 +35,10 @@ WISHES = (
     "base_channels",
     "levels",
     "learning_rate",
+    "anisotropy",
+    "dropout",
+    "weight_decay",
+    "augmentation",
     "device",
     "precision",
 )
@@ -111,6 +115,13 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
     wishes: dict[str, Any] = given(**{name: getattr(options, name) for name in WISHES})
     if options.patch_size is not None:
         wishes["patch_size"] = tuple(options.patch_size)
+    if options.percentiles is not None:
+        wishes["low_percentile"], wishes["high_percentile"] = options.percentiles
+    wishes["loss"] = given(
+        kind=options.loss,
+        class_weights=options.class_weights,
+        label_smoothing=options.label_smoothing,
+    )
     return training_config(background=not options.no_background, **wishes)
 
 

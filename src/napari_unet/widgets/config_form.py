@@ -116,6 +116,8 @@ def build_config(wishes: dict[str, Any]) -> TrainingConfig:
         first = error.errors()[0]
         title = _titles(TrainingConfig, [str(part) for part in first["loc"]])
         problem = str(first["msg"]).removeprefix("Value error, ")
+        if isinstance(first["input"], dict) and first["type"] == "value_error":
+            raise ConfigError(f"{problem[:1].upper()}{problem[1:]}.") from error
         problem = problem[:1].lower() + problem[1:].split(", unable to")[0]
         raise ConfigError(
             f"{title} cannot be {_shown(first['input'])!r}: {problem}."
