@@ -55,13 +55,25 @@ def objects_loss(logits: Tensor, index: Tensor, distance: Tensor) -> Tensor:
     )
     probability = logits[:, :1].sigmoid()
     dice = _soft_dice(probability, foreground.unsqueeze(1), mask.unsqueeze(1))
-    error = (logits[:, 1].sigmoid() - distance).abs() * weight
+    return entropy / count + dice + distance_loss(logits[:, 1], index, distance)
+
+
+def distance_loss(logit: Tensor, index: Tensor, distance: Tensor) -> Tensor:
+    """Mean absolute error of the centre distance, and once more inside objects.
+
+    Parameters
+    ----------
+    logit : Tensor, N (Z) Y X
+        Centre distance before the sigmoid.
+    index, distance : Tensor, N (Z) Y X
+        As in :func:`objects_loss`.
+    """
+    weight = (index != UNANNOTATED).float()
+    error = (logit.sigmoid() - distance).abs() * weight
     # The distance is 0 on all background: objects alone carry the information.
-    inside = foreground * weight
-    regression = error.sum() / count + (error * inside).sum() / inside.sum().clamp(
-        min=1
-    )
-    return entropy / count + dice + regression
+    inside = (index == 1).float()
+    share = (error * inside).sum() / inside.sum().clamp(min=1)
+    return error.sum() / weight.sum().clamp(min=1) + share
 
 
 def _soft_dice(probability: Tensor, target: Tensor, mask: Tensor) -> Tensor:
