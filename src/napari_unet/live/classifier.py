@@ -69,7 +69,7 @@ def fit_classifier(
     for bias in classifier.biases:
         bias.data.zero_()
     optimizer = torch.optim.AdamW(
-        classifier.parameters(), lr=RATE, weight_decay=WEIGHT_DECAY
+        classifier.parameters(), lr=RATE, weight_decay=WEIGHT_DECAY, fused=True
     )
     members = classifier.members
     for step in range(STEPS):
@@ -80,11 +80,15 @@ def fit_classifier(
         x = values[drawn]
         x = x + NOISE * torch.randn(x.shape, generator=generator)
         kept = torch.rand((members, 1, x.shape[2]), generator=generator) >= DROPOUT
-        logits = classifier.members_logits(x * kept / (1 - DROPOUT))
-        loss = F.cross_entropy(logits.flatten(0, 1), target[drawn].flatten())
+        x = x * kept / (1 - DROPOUT)
         if memory is not None:
             known = torch.randint(len(remembered), shape, generator=generator)
-            log = classifier.members_logits(remembered[known]).log_softmax(-1)
+            x = torch.cat([x, remembered[known]], dim=1)
+        logits = classifier.members_logits(x)
+        strokes = logits[:, :DRAWN].flatten(0, 1)
+        loss = F.cross_entropy(strokes, target[drawn].flatten())
+        if memory is not None:
+            log = logits[:, DRAWN:].log_softmax(-1)
             loss = loss - MEMORY_WEIGHT * (memory[1][known] * log).sum(-1).mean()
         optimizer.zero_grad()
         torch.autograd.backward(loss)

@@ -56,6 +56,16 @@ class FeatureTiles:
             out[torch.from_numpy(here)] = tile[(slice(None), *at)].T
         return out
 
+    def block(self, sample: int, box: Box) -> Tensor:
+        """Features ``F (Z) Y X`` of a box inside one tile, not standardised."""
+        corner = tuple(a // e for (a, _), e in zip(box, self._edge, strict=True))
+        tile = self._tile((sample, *corner))
+        inside = tuple(
+            slice(a - c * e, b - c * e)
+            for (a, b), c, e in zip(box, corner, self._edge, strict=True)
+        )
+        return tile[(slice(None), *inside)]
+
     def spread(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of every feature over the tiles that are kept."""
         drawn = [

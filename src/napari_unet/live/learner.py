@@ -14,7 +14,7 @@ from napari_unet.config import Task, TrainingConfig
 from napari_unet.data.augmentation import Augmentation
 from napari_unet.data.normalization import IntensityRange
 from napari_unet.data.sampling import Batch
-from napari_unet.data.source import ImageSource
+from napari_unet.data.source import Box, ImageSource
 from napari_unet.device import (
     autocast,
     is_out_of_memory,
@@ -40,8 +40,8 @@ from napari_unet.training.checkpoint import (
     without_prefix,
 )
 
-MEMORY_TILES, MEMORY_PIXELS = 3, 2000
-"""Tiles, and pixels of each, at which the last answer is remembered."""
+MEMORY_TILES, MEMORY_PIXELS = 8, 800
+"""Tiles, and pixels of a part of each, at which the last answer is remembered."""
 RATE = 2e-3
 HEAD_RATE = 8.0
 WARMUP = 20
@@ -169,25 +169,51 @@ class LiveLearner:
         """The answer as it is, at pixels that nobody annotated, near the strokes."""
         cells = self.features.cells()
         drawn = torch.randperm(len(cells), generator=self.generator)[:MEMORY_TILES]
-        previewer = self.previewer()
         values, beliefs = [], []
         for number in drawn.tolist():
             sample, box = cells[number]
-            maps = previewer.maps(self.patches, sample, box)
-            if self.task == "objects":
-                maps = np.stack([1 - maps[0], maps[0]])
+            box = self._part_of(box)
             index = self.book.samples[sample].index[tuple(slice(*b) for b in box)]
             free = np.argwhere(index < 0)
             if not len(free):
                 continue
             pick = torch.randint(len(free), (MEMORY_PIXELS,), generator=self.generator)
-            voxels = free[pick.numpy()]
-            corner = np.array([a for a, _ in box])
-            values.append(self.features.of(sample, voxels + corner))
-            beliefs.append(torch.from_numpy(maps[(slice(None), *voxels.T)].T.copy()))
+            at: Any = (slice(None), *torch.from_numpy(free)[pick].unbind(1))
+            features = self.features.block(sample, box)
+            values.append(features[at].T)
+            beliefs.append(self._answer(features, at))
         if not values:
             return None  # everything around is annotated
         return torch.cat(values), torch.cat(beliefs)
+
+    def _part_of(self, box: Box) -> Box:
+        """A draw of a part of a tile that the U-Net answers in no time."""
+        part = []
+        for (low, high), edge, d in zip(
+            box, self.plan.patch_size, self.network.divisor, strict=True
+        ):
+            size = max(min(edge, (high - low) // d * d), 1)
+            spare = torch.randint(high - low - size + 1, (), generator=self.generator)
+            part.append((low + int(spare), low + int(spare) + size))
+        return tuple(part)
+
+    def _answer(self, features: Tensor, at: Any) -> Tensor:
+        """Probabilities ``P K`` at some voxels of a block of features ``F (Z) Y X``."""
+        network = cast("PixelUNet", self.average.network)
+        fits = all(
+            n % d == 0 for n, d in zip(features.shape[1:], network.divisor, strict=True)
+        )
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            pixels = network.pixels(features[at].to(self.device)[None]).float()
+            if not fits:  # an image smaller than the U-Net's pooling
+                return cast("Tensor", pixels[0].T.exp().cpu())
+            unet = network.unet_logits(features[None].to(self.device))[0][at]
+            together = network.average(pixels, unet[None])[0]
+        if self.task == "classes":
+            probability: Tensor = together.softmax(0).T.cpu()
+            return probability
+        foreground = together[0].sigmoid()
+        return torch.stack([1 - foreground, foreground], dim=1).cpu()
 
     # Learning ------------------------------------------------------------------------
 

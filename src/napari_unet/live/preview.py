@@ -46,8 +46,8 @@ class Previewer:
     def maps(self, patches: LivePatches, sample: int, box: Box) -> NDArray[np.float32]:
         """Probabilities ``K (Z) Y X`` of a box."""
         network = self._network
-        run = network if float(network.trust) else network.first_answer
-        logits = self._run(run, patches, sample, box)[0]
+        pixels, unet = self._opinions(patches, sample, box, ask_unet=self._knows)
+        logits = network.average(pixels[None], unet[None])[0]
         probability = logits.softmax(0) if self._task == "classes" else logits.sigmoid()
         found: NDArray[np.float32] = probability.cpu().numpy()
         return found
@@ -56,23 +56,34 @@ class Previewer:
         self, patches: LivePatches, sample: int, box: Box
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Log-probabilities of the classes: the classifier's and the U-Net's."""
-        pixels, unet = self._run(self._network.opinions, patches, sample, box)
+        pixels, unet = self._opinions(patches, sample, box)
         if self._task == "objects":
             # Background against foreground; the distance is not asked.
             unet = torch.cat([torch.zeros_like(unet[:1]), unet[:1]])
         return pixels.cpu().numpy(), unet.log_softmax(0).cpu().numpy()
 
-    def _run(
-        self, function: Any, patches: LivePatches, sample: int, box: Box
-    ) -> tuple[Tensor, ...]:
+    @property
+    def _knows(self) -> bool:
+        """Whether the U-Net has learnt anything."""
+        return bool(self._network.trust)
+
+    def _opinions(
+        self, patches: LivePatches, sample: int, box: Box, *, ask_unet: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of the classifier and logits of the U-Net, in the box."""
         network = self._network
         reach = HALO[len(box)]
         halo = [min(reach, h) for h in network.halo]
-        image, inner = read_around(patches, sample, box, halo, network.divisor)
+        image, inside = read_around(patches, sample, box, halo, network.divisor)
+        inner = (slice(None), *inside)
         with torch.inference_mode(), autocast(self._device, self._precision):
-            out = function(image.to(self._device))
-            parts = out if isinstance(out, tuple) else (out,)
-            return tuple(p.float()[(0, slice(None), *inner)] for p in parts)
+            features = network.scale_space(image.to(self._device))
+            # Pixel by pixel: what lies around the box need not be classified.
+            pixels = network.pixels(features[(slice(None), *inner)])[0].float()
+            if ask_unet:
+                return pixels, network.unet_logits(features)[0][inner]
+        n_out = 2 if network.objects else len(pixels)
+        return pixels, torch.zeros_like(pixels[:n_out])
 
 
 def uncertainty(maps: NDArray[np.float32], task: Task) -> NDArray[np.float32]:

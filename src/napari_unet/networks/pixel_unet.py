@@ -61,8 +61,12 @@ class PixelClassifier(nn.Module):
 
     def members_logits(self, values: Tensor) -> Tensor:
         """Logits ``E P K`` of standardised features ``P F`` or ``E P F``."""
-        first, *weights = self.weights
-        bias, *biases = self.biases
+        return torch.baddbmm(self.biases[-1], self._hidden(values), self.weights[-1])
+
+    def _hidden(self, values: Tensor) -> Tensor:
+        """What the last layer sees, ``E P H``."""
+        first, *weights = list(self.weights)[:-1]
+        bias, *biases = list(self.biases)[:-1]
         if values.ndim == 2:
             # One product for all members: several times faster than one for each.
             together = first.transpose(0, 1).flatten(1)
@@ -72,7 +76,19 @@ class PixelClassifier(nn.Module):
             x = torch.baddbmm(bias, values, first)
         for weight, bias in zip(weights, biases, strict=True):
             x = torch.baddbmm(bias, x.relu(), weight)
-        return x
+        return x.relu()
+
+    def probability(self, values: Tensor) -> Tensor:
+        """Mean probability ``K P`` of features ``P F``."""
+        hidden = self._hidden(self.standardise(values))
+        # Classes before pixels: the softmax over a short last axis takes longer than
+        # the products.
+        logits = torch.baddbmm(
+            self.biases[-1].transpose(1, 2),
+            self.weights[-1].transpose(1, 2),
+            hidden.transpose(1, 2),
+        )
+        return logits.float().softmax(1).mean(0)
 
     def standardise(self, values: Tensor) -> Tensor:
         """Features ``P F`` of about unit spread."""
@@ -82,13 +98,13 @@ class PixelClassifier(nn.Module):
         """Log-probabilities ``N K (Z) Y X`` of features ``N F (Z) Y X``."""
         n, f, *space = features.shape
         flat = features.movedim(1, -1).reshape(-1, f)
-        parts = []
         chunk = CHUNK["cpu" if features.device.type == "cpu" else "gpu"]
-        for start in range(0, len(flat), chunk):
-            values = self.standardise(flat[start : start + chunk])
-            probability = self.members_logits(values).float().softmax(-1).mean(0)
-            parts.append(probability.clamp(min=1e-4).log())
-        return torch.cat(parts).reshape(n, *space, self.n_classes).movedim(-1, 1)
+        parts = [
+            self.probability(flat[start : start + chunk]).clamp(min=1e-4).log()
+            for start in range(0, len(flat), chunk)
+        ]
+        found = torch.cat(parts, dim=1)
+        return found.reshape(self.n_classes, n, *space).transpose(0, 1)
 
 
 class PixelUNet(nn.Module):
@@ -201,12 +217,6 @@ class PixelUNet(nn.Module):
         """Log-probabilities of the classifier and logits of the U-Net."""
         features = self.scale_space(image)
         return self.pixels(features), self.unet_logits(features)
-
-    def first_answer(self, image: Tensor) -> Tensor:
-        """Logits as long as the U-Net has learnt nothing; it is not asked."""
-        pixels = self.pixels(self.scale_space(image))
-        n_out = 2 if self.objects else pixels.shape[1]
-        return self.average(pixels, torch.zeros_like(pixels[:, :n_out]))
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits ``N n_out (Z) Y X`` of an image ``N C (Z) Y X``."""
