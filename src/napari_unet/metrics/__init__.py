@@ -1,6 +1,6 @@
 """How good a segmentation is, in the numbers that the field reports."""
 
-from napari_unet.metrics.bootstrap import interval, ratio
+from napari_unet.metrics.bootstrap import interval, intervals, ratio
 from napari_unet.metrics.boundaries import BoundaryDistances, boundary_distances
 from napari_unet.metrics.calibration import Reliability, reliability
 from napari_unet.metrics.classes import ClassScores, class_scores, confusion
@@ -35,6 +35,7 @@ __all__ = [
     "class_scores",
     "confusion",
     "interval",
+    "intervals",
     "iou_table",
     "match",
     "match_objects",

@@ -82,6 +82,6 @@ def reliability(
     place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     return Reliability(
         np.bincount(place, minlength=bins),
-        np.bincount(place, confidence, minlength=bins),
+        np.bincount(place, confidence, minlength=bins).astype(np.float64),
         np.bincount(place, right, minlength=bins).astype(np.int64),
     )

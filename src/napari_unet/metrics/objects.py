@@ -206,7 +206,7 @@ def match_units(found: Overlaps, thresholds: Sequence[float]) -> MatchUnits:
         right[rows, column] = 1
         missed[:n_truth, column] = 1
         missed[rows, column] = 0
-        np.add.at(surplus, (unit[(partner < 0) & ~found.ignorable], column), 1)
+        np.add.at(surplus[:, column], unit[(partner < 0) & ~found.ignorable], 1)
         if len(matched):
             quality[rows, column] = np.asarray(iou[rows, matched]).ravel()
     return MatchUnits(right, surplus, missed, quality)
