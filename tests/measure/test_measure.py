@@ -126,7 +126,7 @@ def test_blocks_do_not_change_the_table(shape: tuple[int, ...], store: str) -> N
         axes,
         size,
         300,
-        image=ImageSource((STORES[store](image),), f"C{axes}"),
+        images=[ImageSource((STORES[store](image),), f"C{axes}")],
         classes=STORES[store](classes),
     )
     assert_equals_scikit_image(table, whole(labels, image, size))
@@ -152,6 +152,14 @@ def test_an_object_that_touches_a_block_from_one_side_has_its_solidity() -> None
     labels[2:5, 5:8] = 4
     table = in_blocks(labels, "YX", (1.0, 1.0), 64)
     assert table["solidity"].tolist() == [1.0]
+
+
+def test_an_object_in_parts_that_touch_no_edge_of_their_blocks() -> None:
+    labels = np.zeros((8, 24), np.uint8)
+    labels[2:5, 2:4] = 4
+    labels[2:5, 20:22] = 4
+    table = in_blocks(labels, "YX", (1.0, 1.0), 64)
+    assert table["solidity"].tolist() == [12 / 60]
 
 
 def test_frames_are_measured_one_by_one() -> None:

@@ -35,6 +35,17 @@ def line_ends(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.concatenate(ends).astype(np.int64)
 
 
+def corners(points: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of some voxels that are corners of their convex hull, or all if flat."""
+    from scipy.spatial import ConvexHull, QhullError
+
+    try:
+        kept: NDArray[np.int64] = points[ConvexHull(points).vertices]
+    except QhullError:
+        return points
+    return kept
+
+
 def hull_voxels(points: NDArray[np.int64]) -> float:
     """Voxels inside the convex hull of some voxels, as scikit-image counts them.
 

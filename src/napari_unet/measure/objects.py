@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.axes import guess_axes
-from napari_unet.data.source import ArrayLike, ImageSource, sample_index
+from napari_unet.data.source import ArrayLike, Box, ImageSource, sample_index
 from napari_unet.errors import DataError
 from napari_unet.measure.blocks import BLOCK_VOXELS, chunk_sizes, cut
 from napari_unet.measure.pieces import Pieces, majority, measure_block, merge
@@ -84,7 +84,7 @@ def measure_objects(
     source = _labels_source(labels, axes, voxel_size, unit, ndim)
     events = measure_blocks(
         source,
-        None if image is None else _image_source(image, source),
+        [] if image is None else [_image_source(image, source)],
         classes=classes,
         class_names=class_names,
         channels=channels,
@@ -102,7 +102,7 @@ def measure_objects(
 
 def measure_blocks(
     labels: ImageSource,
-    image: ImageSource | None = None,
+    images: Sequence[ImageSource] = (),
     *,
     classes: ArrayLike | None = None,
     class_names: Mapping[int, str] | None = None,
@@ -112,10 +112,13 @@ def measure_blocks(
 ) -> Generator[BlockDone, None, ObjectTable]:
     """Like :func:`measure_objects`, an event a block; returns the table.
 
-    The table does not depend on how labels are cut into blocks.
+    Several images are measured as if they were channels of one. The table does not
+    depend on how labels are cut into blocks.
     """
     kinds = None if classes is None else _like(labels, classes)
-    _check(labels, image)
+    _check(labels)
+    for image in images:
+        _check_fit(labels, image)
     boxes = cut(labels.spatial_shape, chunk_sizes(labels), block_voxels)
     frames: list[tuple[int, Pieces]] = []
     total = len(boxes) * labels.n_samples
@@ -126,7 +129,7 @@ def measure_blocks(
                 labels.read(sample, box)[0],
                 box,
                 labels.spatial_shape,
-                None if image is None else image.read(sample, box),
+                _pixels(images, sample, box),
                 None if kinds is None else kinds.read(sample, box)[0],
                 solidity=solidity,
             )
@@ -135,8 +138,7 @@ def measure_blocks(
             yield BlockDone(sample * len(boxes) + number, total)
         if found:
             frames.append((sample, merge(found)))
-    n_channels = 0 if image is None else image.n_channels
-    names = _channel_names(channels, n_channels)
+    names = _channel_names(channels, sum(i.n_channels for i in images))
     columns = _columns(frames, labels, names, classes is not None, class_names or {})
     if not solidity:
         del columns["solidity"]
@@ -189,7 +191,13 @@ def _like(labels: ImageSource, classes: ArrayLike) -> ImageSource:
     return ImageSource((classes,), labels.axes, name="classes", ndim=labels.ndim)
 
 
-def _check(labels: ImageSource, image: ImageSource | None) -> None:
+def _pixels(images: Sequence[ImageSource], sample: int, box: Box) -> Any:
+    """All channels of all images, C (Z) Y X; ``None`` without images."""
+    parts = [image.read(sample, box) for image in images]
+    return np.concatenate(parts) if parts else None
+
+
+def _check(labels: ImageSource) -> None:
     if "C" in labels.axes or len(labels.arrays) > 1:
         raise DataError(
             f"The labels {labels.name!r} have channels: choose one channel of them."
@@ -200,8 +208,9 @@ def _check(labels: ImageSource, image: ImageSource | None) -> None:
             f"The labels {labels.name!r} are {dtype} values, but labels are whole "
             "numbers: choose the labels, not an image."
         )
-    if image is None:
-        return
+
+
+def _check_fit(labels: ImageSource, image: ImageSource) -> None:
     same = (image.labels_axes, image.labels_shape, image.ndim)
     if same != (labels.axes, labels.labels_shape, labels.ndim):
         raise DataError(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.data.source import Box
-from napari_unet.measure.hull import hull_voxels, line_ends
+from napari_unet.measure.hull import corners, hull_voxels, line_ends
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -39,7 +39,7 @@ class Pieces:
     low: Floats
     high: Floats
     solidity: Floats
-    """NaN for a piece of a larger object."""
+    """NaN until blocks are put together."""
     votes: Ints
     """M × 3: row of the piece, class value, voxels."""
     hulls: dict[int, Ints] = field(default_factory=dict)
@@ -89,18 +89,14 @@ def measure_block(
     start, stop = bounds[:, :d] + offset, bounds[:, d:] + offset
     tensor = _columns(found, "inertia_tensor", d, d)
     done, hulls = np.full(len(ids), np.nan), {}
-    if solidity:
-        # What touches another block may go on there.
-        low, high = (np.array(side) for side in zip(*box, strict=True))
-        open_ = ((start == low) & (low > 0)) | ((stop == high) & (high < frame))
-        for row, (where, is_open) in enumerate(
-            zip(found["slice"], open_.any(axis=1), strict=True)
-        ):
-            points = line_ends(local[where] == row + 1) + start[row]
-            if is_open:
-                hulls[int(ids[row])] = points
-            else:
-                done[row] = found["area"][row] / hull_voxels(points)
+    alone = tuple(b - a for a, b in box) == tuple(frame)
+    for row, where in enumerate(found["slice"] if solidity else ()):
+        points = line_ends(local[where] == row + 1) + start[row]
+        if alone:
+            done[row] = found["area"][row] / hull_voxels(points)
+        else:
+            # Objects may go on in other blocks, also where they touch no edge.
+            hulls[int(ids[row])] = corners(points)
     return Pieces(
         ids=ids,
         voxels=np.asarray(found["area"], np.int64),
@@ -186,11 +182,6 @@ def merge(blocks: Sequence[Pieces]) -> Pieces:
     center = averaged(_joined(blocks, "center"))
     away = _joined(blocks, "center") - center[group]
     spread = away[:, :, np.newaxis] * away[:, np.newaxis, :]
-    solidity = np.full(n, np.nan)
-    # An object in one piece alone has been measured, and nobody else tells its row.
-    solidity[group] = _joined(blocks, "solidity")
-    solidity[_summed(np.ones(len(group)), group, n) > 1] = np.nan
-    _close_hulls(blocks, ids, voxels, solidity)
     votes = np.concatenate(
         [
             np.add(block.votes, (row, 0, 0))
@@ -208,22 +199,22 @@ def merge(blocks: Sequence[Pieces]) -> Pieces:
         mean=averaged(_joined(blocks, "mean")),
         low=_extreme(np.minimum, _joined(blocks, "low"), group, n),
         high=_extreme(np.maximum, _joined(blocks, "high"), group, n),
-        solidity=solidity,
+        solidity=_solidity(blocks, ids, voxels),
         votes=votes,
     )
 
 
-def _close_hulls(
-    blocks: Sequence[Pieces], ids: Ints, voxels: Floats, solidity: Floats
-) -> None:
-    """Fill in the solidity of objects that touched the edge of a block."""
+def _solidity(blocks: Sequence[Pieces], ids: Ints, voxels: Floats) -> Floats:
+    """Solidity of objects whose hulls come in pieces; NaN without hulls."""
     points: dict[int, list[Ints]] = {}
     for block in blocks:
-        for number, corners in block.hulls.items():
-            points.setdefault(number, []).append(corners)
+        for number, part in block.hulls.items():
+            points.setdefault(number, []).append(part)
+    solidity = np.full(len(ids), np.nan)
     for number, parts in points.items():
         row = int(np.searchsorted(ids, number))
         solidity[row] = voxels[row] / hull_voxels(np.concatenate(parts))
+    return solidity
 
 
 def majority(pieces: Pieces) -> Ints:

@@ -9,12 +9,15 @@ stained tissue, and fewer where structures are thin.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from itertools import product
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.data.source import Box
+
+MapKind = Literal["boundary", "foreground"]
 
 MAX_SIDE = 2048
 """Larger planes are divided around the view only."""
@@ -47,7 +50,50 @@ def superpixels(plane: NDArray[Any], size: int) -> NDArray[np.int32]:
     from skimage.segmentation import watershed
 
     edges = _edges(plane)
-    pieces = watershed(edges, _seeds(edges, size), compactness=_COMPACTNESS)
+    pieces = watershed(edges, _seeds(edges, (size, size)), compactness=_COMPACTNESS)
+    return np.asarray(pieces, np.int32)
+
+
+def map_superpixels(
+    probability: NDArray[Any],
+    size: int,
+    *,
+    of: MapKind = "boundary",
+    voxel_size: Sequence[float] = (),
+) -> NDArray[np.int32]:
+    """Divide an image where a network sees boundaries.
+
+    Parameters
+    ----------
+    probability : array of number, (Z) Y X
+        0 to 1; other ranges are brought to it.
+    size : int
+        Side in pixels, along Y and X, of a superpixel in a place without boundaries.
+    of : {"boundary", "foreground"}
+        What the probability is of. Superpixels end on the ridges of a boundary, and
+        where a foreground begins.
+    voxel_size : sequence of float
+        Size along (Z) Y X: where planes are far apart, superpixels hold fewer of them.
+
+    Returns
+    -------
+    array of int32, (Z) Y X
+        1, 2, 3, …; each number is one connected piece.
+    """
+    from scipy.ndimage import gaussian_gradient_magnitude
+    from skimage.segmentation import watershed
+
+    edges = np.nan_to_num(
+        probability.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0
+    )
+    low, high = float(edges.min(initial=0)), float(edges.max(initial=0))
+    if low < 0 or high > 1:
+        edges = (edges - low) / (high - low)
+    if of == "foreground":
+        edges = gaussian_gradient_magnitude(edges, 1.0)
+    spacing = tuple(voxel_size) or (1.0,) * edges.ndim
+    sizes = [max(1, round(size * spacing[-1] / length)) for length in spacing]
+    pieces = watershed(edges, _seeds(edges, sizes), compactness=_COMPACTNESS)
     return np.asarray(pieces, np.int32)
 
 
@@ -70,32 +116,32 @@ def _edges(plane: NDArray[Any]) -> NDArray[np.float32]:
     return np.sqrt(edges)
 
 
-def _seeds(edges: NDArray[np.float32], size: int) -> NDArray[np.int32]:
-    """Single pixels numbered 1, 2, 3, …, about `size` apart and off the edges; Y X."""
-    height, width = edges.shape
-    rows, columns = (
+def _seeds(edges: NDArray[np.float32], sizes: Sequence[int]) -> NDArray[np.int32]:
+    """Single voxels numbered 1, 2, 3, …, about `sizes` apart and off the edges."""
+    lines = [
         np.floor((np.arange(count) + 0.5) * length / count).astype(int)
-        for length in edges.shape
+        for length, size in zip(edges.shape, sizes, strict=True)
         for count in [max(1, round(length / size))]
-    )
-    y, x = (grid.ravel() for grid in np.meshgrid(rows, columns, indexing="ij"))
-    # Moved by at most a quarter of the distance, two seeds cannot meet.
-    reach = range(-((size - 1) // 4), (size - 1) // 4 + 1)
-    moves = sorted(((dy, dx) for dy in reach for dx in reach), key=_length)
-    heights = [
-        edges[np.clip(y + dy, 0, height - 1), np.clip(x + dx, 0, width - 1)]
-        for dy, dx in moves
     ]
-    flattest = np.array(moves)[np.argmin(heights, axis=0)]
-    y = np.clip(y + flattest[:, 0], 0, height - 1)
-    x = np.clip(x + flattest[:, 1], 0, width - 1)
+    places = np.stack([g.ravel() for g in np.meshgrid(*lines, indexing="ij")])
+    last = np.array(edges.shape)[:, np.newaxis] - 1
+    # Moved by at most a quarter of the distance, two seeds cannot meet.
+    reaches = [range(-((size - 1) // 4), (size - 1) // 4 + 1) for size in sizes]
+    moves = np.array(sorted(product(*reaches), key=_length))
+    lowest = np.full(places.shape[1], np.inf, np.float32)
+    best = places
+    for move in moves:
+        moved = np.clip(places + move[:, np.newaxis], 0, last)
+        heights = edges[tuple(moved)]
+        best = np.where(heights < lowest, moved, best)
+        lowest = np.minimum(heights, lowest)
     seeds = np.zeros(edges.shape, np.int32)
-    seeds[y, x] = np.arange(1, y.size + 1)
+    seeds[tuple(best)] = np.arange(1, places.shape[1] + 1)
     return seeds
 
 
-def _length(move: tuple[int, int]) -> int:
-    return move[0] ** 2 + move[1] ** 2
+def _length(move: tuple[int, ...]) -> int:
+    return sum(step**2 for step in move)
 
 
 def outlines(pieces: NDArray[np.int32]) -> NDArray[np.uint8]:
