@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from napari_unet.config import AugmentationConfig
+from napari_unet.data.annotation import UNANNOTATED
 from napari_unet.data.sampling import Batch
 
 ELASTIC_GRID = 4
@@ -74,7 +75,11 @@ class Augmentation:
             belief = F.grid_sample(
                 belief, grid, padding_mode="reflection", align_corners=False
             )
-        return Batch(image, index.squeeze(1).long() - 1, distance, belief)
+        index = index.squeeze(1).long() - 1
+        values = batch.values
+        if values is not None:
+            index, values = _resample_values(values, batch.index, index, grid)
+        return Batch(image, index, distance, belief, values)
 
     def _grid(self, image: Tensor, generator: Generator) -> Tensor:
         """Where in the input each output voxel is read, ``N (Z) Y X ndim``."""
@@ -157,6 +162,26 @@ class Augmentation:
             noise = torch.randn(image.shape, generator=generator).to(image.device)
             image = image + noise * level * noisy
         return image
+
+
+def _resample_values(
+    values: Tensor, annotated: Tensor, index: Tensor, grid: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Index and values where `grid` says; no value is mixed with what is unknown.
+
+    Parameters
+    ----------
+    values : Tensor, N V (Z) Y X
+    annotated, index : Tensor, N (Z) Y X
+        -1 where not annotated, before and after.
+    """
+    known = (annotated != UNANNOTATED).unsqueeze(1).float()
+    # Weighted by what is known, then divided by how much of it there was.
+    weight = F.grid_sample(known, grid, align_corners=False)
+    found = F.grid_sample(values * known, grid, align_corners=False)
+    found = found / weight.clamp(min=1e-3)
+    index = torch.where(weight.squeeze(1) > 1e-3, index, UNANNOTATED)
+    return index, found
 
 
 def gaussian_blur(image: Tensor, sigma: Sequence[float]) -> Tensor:

@@ -47,6 +47,8 @@ def training_problems(
     if not annotations:
         return ["No annotated image was chosen: choose at least one."]
     problems = _setting_problems(annotations[0], config)
+    if config.task == "regression":
+        return problems + _value_problems(annotations)
     counts: Counter[int] = Counter()
     everything = True
     for annotation in annotations:
@@ -81,6 +83,32 @@ def _setting_problems(annotation: Annotation, config: TrainingConfig) -> list[st
             f"{ndim} spatial axes: give one number for each."
         )
     return problems
+
+
+def _value_problems(annotations: Sequence[Annotation]) -> list[str]:
+    """What is wrong with the target of a regression."""
+    lowest, highest, everything = math.inf, -math.inf, True
+    for annotation in annotations:
+        pieces, whole = _pieces(annotation.labels)
+        everything &= whole
+        for piece in pieces:
+            finite = piece[np.isfinite(piece)]
+            if finite.size:
+                lowest = min(lowest, float(finite.min()))
+                highest = max(highest, float(finite.max()))
+        if lowest < highest:
+            return []
+    if not everything:
+        return []
+    if lowest > highest:
+        return [
+            "The target holds no value: every pixel is NaN. Choose an image with "
+            "values where they are known."
+        ]
+    return [
+        f"The target is {lowest:g} everywhere: there is nothing to learn. Choose "
+        "another image as target."
+    ]
 
 
 def _object_problem(counts: Counter[int], background: int | None) -> str | None:
@@ -122,6 +150,8 @@ def _class_problem(counts: Counter[int], background: int | None) -> str | None:
 
 def annotation_summary(annotation: Annotation, task: Task) -> str:
     """What the labels mean by the rule, such as "label 1 = background, 12,000 px"."""
+    if task == "regression":
+        return value_summary(annotation.labels)
     counts, whole = count_quickly(annotation)
     if not counts:
         return "nothing is annotated yet" if whole else "a large annotation"
@@ -154,6 +184,24 @@ def annotation_summary(annotation: Annotation, task: Task) -> str:
                 f"; {math.floor(share * 1000) / 10} % is background: choose sparse if "
                 "most of it was just not annotated"
             )
+    return text
+
+
+def value_summary(values: ArrayLike) -> str:
+    """Where the values of a target lie, such as "0 to 12.5; 3 % is not annotated"."""
+    pieces, whole = _pieces(values)
+    lowest, highest, known, total = math.inf, -math.inf, 0, 0
+    for piece in pieces:
+        finite = piece[np.isfinite(piece)]
+        known, total = known + finite.size, total + piece.size
+        if finite.size:
+            lowest = min(lowest, float(finite.min()))
+            highest = max(highest, float(finite.max()))
+    if not known:
+        return "no value" if whole else "a large target"
+    text = f"values from {lowest:.4g} to {highest:.4g}"
+    if known < total:
+        text += f"; {1 - known / total:.0%} is NaN and not annotated"
     return text
 
 

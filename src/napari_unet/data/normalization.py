@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from napari_unet.data.source import Box, ImageSource
 
+CLIP = (-5.0, 20.0)
+"""Range of normalised values: a hot pixel must not drown the rest in half precision."""
+
 MAX_SAMPLED = 8_000_000
 """Values per channel that are read to estimate the percentiles of a bigger image."""
 
@@ -47,8 +50,7 @@ class IntensityRange:
         scaled /= (self.high - self.low).reshape(shape)
         if pixels.dtype.kind == "f":
             np.nan_to_num(scaled, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        # One hot pixel must not drown the rest in half precision.
-        return np.clip(scaled, -5.0, 20.0, out=scaled)
+        return np.clip(scaled, *CLIP, out=scaled)
 
 
 def measure_range(source: ImageSource, info: NormalizationInfo) -> IntensityRange:

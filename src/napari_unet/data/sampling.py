@@ -44,6 +44,8 @@ class Batch:
     """``N (Z) Y X``, or None for task ``classes``."""
     belief: Tensor | None = None
     """``N K (Z) Y X``: what somebody else holds true where nothing is annotated."""
+    values: Tensor | None = None
+    """``N V (Z) Y X``: continuous targets, for task ``regression``."""
 
 
 @dataclass
@@ -105,7 +107,10 @@ class PatchSampler:
         index = torch.from_numpy(np.stack([d[1] for d in drawn]).astype(np.int64))
         if self._task == "classes":
             return Batch(image, index, None)
-        return Batch(image, index, torch.from_numpy(np.stack([d[2] for d in drawn])))
+        third = torch.from_numpy(np.stack([d[2] for d in drawn]))
+        if self._task == "regression":
+            return Batch(image, index, None, values=third)
+        return Batch(image, index, third)
 
     def _draw_one(self, generator: Generator) -> tuple[NDArray[Any], ...]:
         r = torch.rand(3 + len(self.patch_size), generator=generator).tolist()
@@ -136,9 +141,7 @@ def _place(anchor: int, size: int, length: int, jitter: float) -> int:
 
 def _load(region: Region, task: Task, classes: Sequence[ClassInfo]) -> _Loaded:
     whole = make_target(region.annotation, region.sample, task, classes)
-    key = tuple(slice(*b) for b in region.box)
-    distance = None if whole.distance is None else whole.distance[key].copy()
-    target = Target(whole.index[key].copy(), distance)
+    target = whole.cut(region.box)
     chooser = np.random.default_rng(region.sample)
     present = [int(v) for v in np.unique(target.index) if v != UNANNOTATED]
     return _Loaded(
@@ -160,7 +163,7 @@ def _voxels(mask: NDArray[np.bool_], chooser: np.random.Generator) -> NDArray[np
 def _cut(
     item: _Loaded, start: Sequence[int], size: Sequence[int]
 ) -> tuple[NDArray[Any], ...]:
-    """Image, index and distance of a patch; outside the region pixels are mirrored."""
+    """Image, index and distance or values; outside the region pixels are mirrored."""
     box = item.region.box
     lengths = [stop - begin for begin, stop in box]
     inside = [
@@ -174,13 +177,16 @@ def _cut(
     pixels = item.region.annotation.source.read(item.region.sample, world)
     image = item.region.intensity.normalize(pixels)
     index = item.target.index[key]
-    distance = None if item.target.distance is None else item.target.distance[key]
+    maps = item.target.distance
+    if item.target.values is not None:
+        maps = item.target.values
+    third = None if maps is None else maps[(..., *key)]
     if any(p != (0, 0) for p in pad):
         image = np.pad(image, [(0, 0), *pad], mode="reflect")
         # Mirrored annotation teaches nothing that the annotation itself does not.
         index = np.pad(index, pad, constant_values=UNANNOTATED)
-        if distance is not None:
-            distance = np.pad(distance, pad)
-    if distance is None:
+        if third is not None:
+            third = np.pad(third, [(0, 0)] * (third.ndim - len(pad)) + pad)
+    if third is None:
         return image, index
-    return image, index, distance
+    return image, index, third

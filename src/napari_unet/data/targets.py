@@ -1,7 +1,8 @@
 """From an annotation to what the loss compares with.
 
-A target has two parts: the *index* (-1 not annotated, else the position of the class in
-the network's output) and, for objects, the *centre distance*.
+A target has the *index* (-1 not annotated, else the position of the class in the
+network's output) and, beside it, the *centre distance* of objects or the *values* of a
+regression.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from scipy import ndimage
 from napari_unet.config import Task
 from napari_unet.data.annotation import UNANNOTATED, Annotation
 from napari_unet.data.classes import ClassInfo
+from napari_unet.data.source import Box
+from napari_unet.data.values import ValueAnnotation
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,30 @@ class Target:
     distance : ndarray, (Z) Y X, or None
         Task ``objects``: normalised centre distance, 0 at an object's edge, 1 where it
         is farthest from it.
+    values : ndarray, V (Z) Y X, or None
+        Task ``regression``: what to predict; 0 where the index is -1.
     """
 
     index: NDArray[np.int16]
     distance: NDArray[np.float32] | None = None
+    values: NDArray[np.float32] | None = None
+
+    def cut(self, box: Box) -> Target:
+        """A copy of the part in a box."""
+        key = tuple(slice(*b) for b in box)
+        distance = None if self.distance is None else self.distance[key].copy()
+        values = None if self.values is None else self.values[(..., *key)].copy()
+        return Target(self.index[key].copy(), distance, values)
 
 
 def make_target(
     annotation: Annotation, sample: int, task: Task, classes: Sequence[ClassInfo]
 ) -> Target:
     """Target of one sample of an annotation."""
+    if isinstance(annotation, ValueAnnotation):
+        values = annotation.read_values(sample)
+        index = np.where(np.isnan(values), UNANNOTATED, 0).astype(np.int16)
+        return Target(index, values=np.nan_to_num(values)[np.newaxis])
     labels = annotation.read(sample)
     if task == "classes":
         return Target(class_index(labels, classes))
