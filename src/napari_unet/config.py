@@ -320,6 +320,30 @@ class TrainingConfig(_Model):
         return float("inf") if self.max_steps else PRESET_MINUTES[self.preset]
 
 
+class TrackingConfig(_Model):
+    """How objects are followed over time."""
+
+    max_distance: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        title="Longest distance",
+        description="Between two frames, in the unit of the voxel size; 1.5 times the "
+        "median diameter of the objects if left out",
+    )
+    divisions: bool = Field(
+        True,
+        title="Objects may divide",
+        description="Daughters get numbers of their own",
+    )
+    max_gap: int = Field(
+        0,
+        ge=0,
+        le=10,
+        title="Frames that an object may be missing",
+    )
+
+
 def training_config(**wishes: Any) -> TrainingConfig:
     """Build a `TrainingConfig`; a wrong value becomes one sentence.
 
