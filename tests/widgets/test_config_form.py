@@ -30,7 +30,7 @@ def test_an_untouched_form_wishes_nothing(form: ConfigForm) -> None:
 
 def test_every_setting_can_be_reached(form: ConfigForm) -> None:
     for name in TrainingConfig.model_fields:
-        if name not in ("task", "augmentation"):
+        if name not in ("task", "augmentation", "loss"):
             assert form.field(name) is not None
     with pytest.raises(KeyError):
         form.field("task")
@@ -86,3 +86,16 @@ def test_wrong_values_are_called_by_their_title(
 def test_wrong_values_of_parts_are_called_by_their_title() -> None:
     with pytest.raises(ConfigError, match="Gaussian noise cannot be '2'"):
         build_config({"augmentation": {"noise": "2"}})
+
+
+def test_what_is_left_out_is_hidden_and_wishes_nothing(form: ConfigForm) -> None:
+    form.kept.show()  # type: ignore[attr-defined]
+    form.field("minutes").value = "wrong"
+    form.field("levels").value = "4"
+    form.leave_out(frozenset({"minutes", "augmentation"}))
+    assert form.wishes() == {"levels": "4"}
+    assert not form.field("minutes").native.isVisible()
+    assert form.field("levels").native.isVisible()
+    form.leave_out(frozenset())
+    assert form.wishes() == {"levels": "4", "minutes": "wrong"}
+    assert form.field("minutes").native.isVisible()

@@ -224,3 +224,14 @@ def test_nothing_is_held_or_sent_after_the_end(
     begin(run, engine)
     assert run.active
     assert run.serial == 0
+
+
+def test_steps_that_go_back_begin_another_curve(run: LiveRun, engine: Any) -> None:
+    job = begin(run, engine)
+    for step in (1, 2, 3):
+        job.tell("StepDone", step=step, loss=1.0, progress=0, seconds_left=1)
+    job.tell("LiveScore", step=3, score=0.5, low=0.1, high=0.9, text="")
+    for step in (1, 2):
+        job.tell("StepDone", step=step, loss=0.5, progress=0, seconds_left=1)
+    assert (run.curve.steps, run.curve.losses) == ([1, 2], [0.5, 0.5])
+    assert run.curve.scores == []

@@ -474,3 +474,50 @@ def test_the_widget_is_as_narrow_as_before(loop: Loop, viewer: Any, host: Any) -
     loop.preview()
     loop.qtbot.wait(300)
     assert loop.widget.minimumSizeHint().width() <= 360
+
+
+def test_the_live_form_is_there_before_an_annotation(
+    viewer: Any, host: Any, engine: Any
+) -> None:
+    widget = TrainWidget(viewer, host, Session())
+    viewer.window.add_dock_widget(widget, name="Train U-Net")
+    widget.check()
+    assert widget.learn.native.isVisibleTo(widget)
+    assert widget.live.isVisibleTo(widget)
+    assert not widget.panel.isVisibleTo(widget)
+    assert not widget.live.main.isEnabled()
+    assert widget.live.problem.text() == "There is no image: open one and choose it."
+    widget.live.main.click()
+    widget.train_or_pause()
+    assert engine.jobs == []
+    # Other people's labels may be anything.
+    viewer.add_labels(np.ones(SHAPE, np.int32))
+    assert not widget.live.isVisibleTo(widget)
+
+
+def test_what_does_not_count_live_cannot_be_filled_in(loop: Loop) -> None:
+    widget = loop.widget
+    widget.advanced.field("minutes").value = "nonsense"
+    widget.check()
+    assert widget.live.main.isEnabled()
+    loop.start()
+    assert loop.job.params["config"]["minutes"] is None
+    loop.job.end("stopped")
+    widget.learn.value = False
+    widget.check()
+    assert "Minutes" in widget.panel.problem.text()
+
+
+def test_a_failed_run_is_a_warning_of_the_viewer_too(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari.utils import notifications
+
+    said: list[str] = []
+    monkeypatch.setattr(notifications, "show_warning", said.append)
+    loop.start()
+    loop.job.end("crashed", error="The engine ended: press Train.")
+    assert said == ["The engine ended: press Train."]
+    loop.start()
+    loop.job.end("stopped")
+    assert len(said) == 1

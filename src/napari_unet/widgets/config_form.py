@@ -14,7 +14,7 @@ from magicgui.widgets.bases import ValueWidget
 from psygnal import Signal
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
-from qtpy.QtWidgets import QFormLayout, QLabel
+from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
 from napari_unet.config import TrainingConfig
 from napari_unet.errors import ConfigError
@@ -42,6 +42,8 @@ class ConfigForm:
         self._model = model
         self._fields: dict[str, ValueWidget[Any]] = {}
         self._parts: dict[str, ConfigForm] = {}
+        self._rows: dict[str, list[QWidget]] = {}
+        self._left_out: frozenset[str] = frozenset()
         for name, field in model.model_fields.items():
             if name in without:
                 continue
@@ -49,8 +51,11 @@ class ConfigForm:
             if isinstance(field.annotation, type) and issubclass(
                 field.annotation, BaseModel
             ):
-                form.addRow(QLabel(title))
+                heading = QLabel(title)
+                form.addRow(heading)
                 part = ConfigForm(field.annotation, form)
+                inner = [w for row in part._rows.values() for w in row]
+                self._rows[name] = [heading, *inner]
                 part.changed.connect(self._emit)
                 self._parts[name] = part
                 continue
@@ -59,6 +64,7 @@ class ConfigForm:
             self._fields[name] = widget
             if isinstance(widget, CheckBox):
                 form.addRow(widget.native)
+                self._rows[name] = [widget.native]
             else:
                 label = QLabel(title)
                 label.setWordWrap(True)
@@ -66,14 +72,30 @@ class ConfigForm:
                 widget.native.setMinimumWidth(FIELD_WIDTH)
                 label.setToolTip(widget.tooltip or "")
                 form.addRow(label, widget.native)
+                self._rows[name] = [label, widget.native]
 
     def _emit(self, _: Any = None) -> None:
         self.changed.emit()
 
+    def leave_out(self, names: frozenset[str]) -> None:
+        """Hide these fields, which then count as empty, and show all others."""
+        if names == self._left_out:
+            return
+        self._left_out = names
+        for name, row in self._rows.items():
+            for part in row:
+                part.setVisible(name not in names)
+        self.changed.emit()
+
     def wishes(self) -> dict[str, Any]:
-        """What the user filled in, by field name; empty fields are left out."""
+        """What the user filled in, by field name; empty fields are left out.
+
+        So are hidden ones, see :meth:`leave_out`.
+        """
         found: dict[str, Any] = {}
         for name, widget in self._fields.items():
+            if name in self._left_out:
+                continue
             value = widget.value
             if isinstance(widget, LineEdit):
                 if value.strip():
@@ -82,7 +104,7 @@ class ConfigForm:
                 found[name] = value
         for name, part in self._parts.items():
             inner = part.wishes()
-            if inner:
+            if inner and name not in self._left_out:
                 found[name] = inner
         return found
 

@@ -207,7 +207,11 @@ class LiveRun(TrainingRun):
         super()._on_state(event)
 
     def _on_step(self, event: dict[str, Any]) -> None:
-        pass  # there is no end to count down to
+        # There is no end to count down to. Steps that go back are those of other
+        # weights, which need a curve of their own.
+        steps = self.curve.steps
+        if len(steps) > 1 and steps[-1] < steps[-2]:
+            self.curve = Curve(steps[-1:], self.curve.losses[-1:])
 
     def _on_task_event(self, event: dict[str, Any]) -> None:
         listen = self._listeners().get(str(event.get("event")))

@@ -46,6 +46,8 @@ CHECK_LIVE_MS = 2000
 """The same while a live run goes on, which looks at the strokes itself."""
 
 NOT_ADVANCED = frozenset({"task", "annotation", "preset"})
+NOT_LIVE = frozenset({"minutes", "max_steps", "patience", "loss"})
+"""Settings that mean nothing while it learns live: it ends when nothing improves."""
 
 
 class TrainWidget(DockWidget):
@@ -133,6 +135,8 @@ class TrainWidget(DockWidget):
         self.annotation.new_requested.connect(self.new_annotation)
         self.panel.button.clicked.connect(self.train_or_stop)
         self.panel.refreshed.connect(self._on_run)
+        self.run.ended.connect(self._on_ended)
+        self.live.run.ended.connect(self._on_live_ended)
         self.live.start_requested.connect(self.train)
         self.live.class_wanted.connect(self.paint_class)
         self.live.by_itself.changed.connect(self.check_soon)
@@ -160,9 +164,14 @@ class TrainWidget(DockWidget):
     def live_mode(self) -> bool:
         """Whether Train starts a run that learns while the user paints."""
         layer = self.annotation_layer()
-        paintable = layer is not None and not layer.multiscale
-        sparse = self.annotation.chosen_rule() == "sparse"
-        return bool(self.learn.value) and sparse and paintable
+        paintable = layer is None or not layer.multiscale
+        return bool(self.learn.value) and self.sparse and paintable
+
+    @property
+    def sparse(self) -> bool:
+        """Whether 0 means "not annotated", as it will in a layer that New makes."""
+        rule = self.annotation.chosen_rule()
+        return rule == "sparse" or self.annotation_layer() is None
 
     @property
     def active_run(self) -> TrainingRun:
@@ -322,10 +331,10 @@ class TrainWidget(DockWidget):
     def _show_mode(self, _: Any = None) -> None:
         """Show the controls of the run that goes on, or that Train would start."""
         live = isinstance(self.active_run, LiveRun)
-        sparse = self.annotation.chosen_rule() == "sparse"
-        show_row(self._form, self.learn.native, visible=sparse)
+        show_row(self._form, self.learn.native, visible=self.sparse)
         show_row(self._form, self.preset.native, visible=not live)
         show_row(self._advanced_form, self.start_from.box.native, visible=live)
+        self.advanced.leave_out(NOT_LIVE if live else frozenset())
         self.panel.setVisible(not live)
         self.live.setVisible(live)
 
@@ -347,6 +356,12 @@ class TrainWidget(DockWidget):
             self.keeper.end()
         self.again.refresh(active=active)
 
+    def _on_ended(self) -> None:
+        _warn_of(self.run)
+
+    def _on_live_ended(self) -> None:
+        _warn_of(self.live.run)
+
     def apply_theme(self, _: Any = None) -> Colors:
         colors = super().apply_theme()
         for part in (self.panel, self.live, self.again, self.plot, self.annotation):
@@ -357,6 +372,8 @@ class TrainWidget(DockWidget):
         super().close_parts()
         self.shortcuts.close()
         self.panel.refreshed.disconnect(self._on_run)
+        self.run.ended.disconnect(self._on_ended)
+        self.live.run.ended.disconnect(self._on_live_ended)
         self.live.refreshed.disconnect(self._on_run)
         self.panel.close_run()
         self.live.run.classes_told.disconnect(self._keep_classes)
@@ -365,3 +382,11 @@ class TrainWidget(DockWidget):
         self.start_from.close()
         self.annotation.close()
         self.run.stop()
+
+
+def _warn_of(run: TrainingRun) -> None:
+    """A run that failed is told where it is seen with the widget hidden, too."""
+    from napari.utils.notifications import show_warning
+
+    if run.state in ("failed", "crashed"):
+        show_warning(run.message)
