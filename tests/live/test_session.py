@@ -8,7 +8,7 @@ import pytest
 
 from napari_unet.data.classes import make_classes
 from napari_unet.live import learner as learning
-from napari_unet.live import progress, screen
+from napari_unet.live import progress, screen, session
 from napari_unet.live.judge import Verdict
 from napari_unet.live.messages import (
     Advice,
@@ -24,6 +24,7 @@ from napari_unet.live.messages import (
     StartAfresh,
 )
 from napari_unet.live.preview import Previewer
+from napari_unet.live.starters import STARTER_STEPS
 from napari_unet.models.model import Model
 from napari_unet.training.events import Finished, Notice, Saved, Started, StepDone
 
@@ -72,8 +73,12 @@ def test_one_class_is_not_enough_and_leaves_nothing(
     run.look()
     run.paint(1, 3, slice(0, 30))
     run.calls = [lambda: None] * 5 + [lambda: setattr(run, "_stopping", True)]
+    run.until(Finished)
     assert run.stop() is None
-    assert modes(run) == ["waiting"]
+    assert [e.text for e in run.told(ModeChanged)] == [
+        "Paint a few strokes of two classes or more: then learning begins.",
+        "Only 'background' is painted: paint another class, too; then learning begins.",
+    ]
     assert run.events[-1] == Finished(0, "stopped", None, 0.0)
     assert list(tmp_path.iterdir()) == []
 
@@ -218,6 +223,25 @@ def test_a_limit_without_strokes_waits(start: Any, make_discs: Any) -> None:
     run.until(ModeChanged, lambda m: m.mode == "waiting")
     run.send(Limit(None))
     run.until(ModeChanged, lambda m: m.mode == "learning")
+
+
+def test_objects_say_what_is_missing_and_begin_once_it_is_there(
+    start: Any, make_discs: Any
+) -> None:
+    image, truth = make_discs(64, 64)
+    run = start(image, task="objects")
+    run.labels[truth == 1] = 2
+    run.tell()
+    run.until(ModeChanged, lambda m: "No background is painted: paint some" in m.text)
+    run.send(Limit(((40, 64), (0, 64))))
+    run.until(ModeChanged, lambda m: "whole objects inside the box" in m.text)
+    run.send(Limit(None))
+    run.until(ModeChanged, lambda m: "background with label 1" in m.text)
+    run.paint(1, slice(0, 2), slice(0, 60))
+    run.until(ModeChanged, lambda m: m.mode == "learning")
+    run.labels[truth == 1] = 0
+    run.tell()
+    run.until(ModeChanged, lambda m: "Only background is painted" in m.text)
 
 
 def test_a_class_that_is_new_while_it_runs(start: Any) -> None:
@@ -700,3 +724,37 @@ def test_weights_of_a_model_are_taken(start: Any, make_discs: Any) -> None:
     }
     assert given
     assert all(torch.equal(own[k], v) for k, v in given.items())
+
+
+def test_a_head_start_is_no_step_of_this_run(
+    start: Any, make_discs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def starter(learner: Any) -> bool:
+        learner.adopt({}, STARTER_STEPS)
+        return True
+
+    monkeypatch.setattr(session, "try_starter", starter)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_VERDICTS", 0.0)
+    image, truth = make_discs(64, 64)
+    run = start(image, starter=True)
+    run.annotate(truth)
+    run.until(StepDone, lambda s: s.step >= 3)
+    assert run.told(StepDone)[0].step == 1
+    assert run.told(LiveScore)[0].step == 1
+    assert run.session.learner.step_count > STARTER_STEPS
+    assert run.stop().info.training.steps < STARTER_STEPS
+    assert run.events[-1].step == run.model.info.training.steps
+
+
+def test_percentiles_and_held_out_share_are_those_of_the_settings(
+    start: Any, make_discs: Any
+) -> None:
+    image, truth = make_discs(64, 64)
+    wishes = {"low_percentile": 10, "high_percentile": 90, "validation_fraction": 0.0}
+    run = start(image, config=wishes)
+    run.annotate(truth)
+    run.until(StepDone)
+    assert run.session.book.held_out() == []
+    assert run.session.intensity.low == np.percentile(image, 10)
+    stored = run.stop().info.normalization
+    assert (stored.low, stored.high) == (10, 90)

@@ -94,10 +94,20 @@ def test_the_last_held_out_strokes_are_the_newest_of_every_class() -> None:
 
 def test_nothing_is_held_out_on_request() -> None:
     p = Painted()
-    p.book.numbering.hold_out = False
+    p.book.numbering.every = 0
     p.dots(1, 12)
     assert p.book.held_out() == []
     assert p.book.counts()[0] == 24
+
+
+def test_the_share_of_strokes_that_are_held_out_can_be_chosen() -> None:
+    p = Painted()
+    p.book.numbering.every = StrokeBook(
+        p.book.annotation, "classes", p.book.classes, hold_out=0.5
+    ).numbering.every
+    p.dots(1, 12)
+    # The first ones teach, whatever their number.
+    assert len(p.book.held_out()) == 6
 
 
 def test_a_held_out_stroke_stays_so_when_more_is_painted() -> None:

@@ -74,5 +74,4 @@ class Keeper:
         if self._project is None or not session.has_strokes:
             return  # without strokes the shared annotation may still be empty
         self._project.save(session)
-        steps = 0 if session.learner is None else session.learner.step_count
-        yield Saved(steps, str(self._project.folder))
+        yield Saved(session.steps, str(self._project.folder))

@@ -13,9 +13,6 @@ from napari_unet.data.classes import ClassInfo
 from napari_unet.data.source import Box
 from napari_unet.live.sample_strokes import SampleStrokes
 
-HOLD_OUT_EVERY = 5
-"""Of the strokes of a class, each of this number measures instead of teaching."""
-
 
 class Numbering:
     """Numbers the strokes of all samples; held-out ones are negative.
@@ -25,12 +22,13 @@ class Numbering:
 
     Parameters
     ----------
-    hold_out : bool
-        Whether anything is held out at all.
+    hold_out : float
+        Share of the strokes of a class that measure instead of teaching; 0 for none.
     """
 
-    def __init__(self, *, hold_out: bool = True) -> None:
-        self.hold_out = hold_out
+    def __init__(self, *, hold_out: float) -> None:
+        self.every = round(1 / hold_out) if hold_out > 0 else 0
+        """Each of this number of strokes is held out; 0 for none."""
         self._number = 0
         self._kind = [UNANNOTATED]
         """Per number of a stroke: what it is of, see :func:`kinds_of`."""
@@ -107,7 +105,7 @@ class Numbering:
         self._number += 1
         self._kind.append(kind)
         self._since[group] = self._since.get(group, 0) + 1
-        due = self.hold_out and self._since[group] >= HOLD_OUT_EVERY
+        due = 0 < self.every <= self._since[group]
         if due and size <= largest:
             self._since[group] = 0
             return -self._number
@@ -137,11 +135,11 @@ class Numbering:
         self, known: SampleStrokes, classes: Sequence[ClassInfo]
     ) -> None:
         """Number all strokes of a sample without holding any out."""
-        hold_out, self.hold_out = self.hold_out, False
+        every, self.every = self.every, 0
         since = dict(self._since)
         none = np.zeros(max(2, len(classes)), np.int64)
         self.number(known, tuple((0, n) for n in known.index.shape), classes, none)
-        self.hold_out, self._since = hold_out, since
+        self.every, self._since = every, since
 
 
 def kinds_of(

@@ -30,13 +30,20 @@ class Progress:
         self.verdict: Verdict = NO_VERDICT
         self.waited_seconds = 0.0
         """Learning time since strokes came last, or somebody asked to go on."""
+        self.head_start = 0
+        """Steps that the first weights are worth, of which this run made none."""
         self._book = book
         self._best_loss, self._best_step = math.inf, 0
         self._hints: tuple[Hint, ...] = ()
         self._clock = Clock()
 
-    def begin(self, learner: LiveLearner) -> None:
+    def steps(self, learner: LiveLearner) -> int:
+        """Steps that were made for this image."""
+        return learner.step_count - self.head_start
+
+    def begin(self, learner: LiveLearner, head_start: int) -> None:
         """Another learner: what was said of the one before counts no more."""
+        self.head_start = head_start
         self.verdict = NO_VERDICT
         self.be_patient(learner)
 
@@ -80,7 +87,7 @@ class Progress:
 
     def _score(self, learner: LiveLearner) -> LiveScore:
         v = self.verdict
-        return LiveScore(learner.step_count, v.score, v.low, v.high, v.text)
+        return LiveScore(self.steps(learner), v.score, v.low, v.high, v.text)
 
     def _advise(self, learner: LiveLearner, view: Window | None) -> Iterator[LiveEvent]:
         hints = advise(

@@ -55,6 +55,7 @@ class Project:
         state = learner.checkpoint()
         state.plain |= {
             "learning_seconds": session.learning_seconds,
+            "head_start": session.progress.head_start,
             "held_out": session.book.counters(),
         }
         for number, sample in session.book.samples.items():

@@ -23,6 +23,7 @@ def live_model(
     book: StrokeBook,
     verdict: Verdict,
     name: str,
+    steps: int,
     seconds: float,
 ) -> Model:
     """The averaged network with everything that its file has to tell."""
@@ -34,7 +35,7 @@ def live_model(
         images=[source.name],
         n_images=1,
         annotated_voxels=dict(zip(names, annotated, strict=False)),
-        steps=learner.step_count,
+        steps=steps,
         seconds=round(seconds, 1),
         score=verdict.score,
         score_name="mean Dice of held-out strokes" if verdict.score is not None else "",
@@ -52,7 +53,9 @@ def live_model(
         n_channels=source.n_channels,
         classes=book.classes,
         network=learner.plan.network,
-        normalization=NormalizationInfo(),
+        normalization=NormalizationInfo(
+            low=learner.config.low_percentile, high=learner.config.high_percentile
+        ),
         decoder=decoder,
         voxel_size=list(learner.plan.voxel_size),
         unit=source.unit,

@@ -43,9 +43,10 @@ from napari_unet.live.progress import Progress
 from napari_unet.live.project import Project
 from napari_unet.live.result import live_model
 from napari_unet.live.screen import Event, Screen, Shared
-from napari_unet.live.starters import try_starter
+from napari_unet.live.starters import STARTER_STEPS, try_starter
 from napari_unet.live.strokes import StrokeBook
 from napari_unet.live.survey import Survey
+from napari_unet.live.waiting import what_is_missing
 from napari_unet.live.window import Window
 from napari_unet.models.model import Model
 from napari_unet.stopping import Stop, Stopped, never
@@ -63,8 +64,7 @@ MAX_DIVERGED = 3
 """After so many times without `STEADY_STEPS` in between, learning is given up."""
 STEADY_STEPS = 50
 
-MODES: dict[LiveMode, str] = {
-    "waiting": "Paint a few strokes of two classes or more: then learning begins.",
+MODES = {
     "learning": "Learning: paint where the preview is wrong.",
     "resting": "It no longer improves: paint where it is wrong, or press Stop to keep "
     "the model.",
@@ -132,9 +132,12 @@ class LiveSession:
         self.precision = pick_precision(
             self.device, config.precision, ndim=self.source.ndim
         )
-        self.intensity = measure_range(self.source, NormalizationInfo())
+        self.intensity = measure_range(
+            self.source,
+            NormalizationInfo(low=config.low_percentile, high=config.high_percentile),
+        )
         self.book = StrokeBook(
-            annotation, config.task, classes, hold_out=config.validation_fraction > 0
+            annotation, config.task, classes, hold_out=config.validation_fraction
         )
         self.survey = Survey(self.source, self.book, config.seed)
         self.screen = Screen(self.book, shared, self.device)
@@ -147,6 +150,7 @@ class LiveSession:
         self._unopened = project
         self._resume: Checkpoint | None = None
         self._mode: LiveMode = "waiting"
+        self._told = ModeChanged("waiting", what_is_missing(self.book))
         self._serial = 0
         """Of the last strokes that came."""
         self._known_serial = 0
@@ -161,6 +165,11 @@ class LiveSession:
         """What the held-out strokes said last."""
         return self.progress.verdict
 
+    @property
+    def steps(self) -> int:
+        """Steps that were made for this image."""
+        return 0 if self.learner is None else self.progress.steps(self.learner)
+
     # The loop ------------------------------------------------------------------------
 
     def run(self) -> Generator[Event, None, Model | None]:
@@ -173,7 +182,7 @@ class LiveSession:
         """
         words = describe(self.device, self.precision)
         yield Started(words, {"live": True})
-        yield ModeChanged(self._mode, MODES[self._mode])
+        yield self._told
         while not self._stop():
             yield from self._listen()
             if self._new_strokes:
@@ -200,8 +209,7 @@ class LiveSession:
             yield from self._tell(learner)
         yield from self.keeper.save(self, final=True)
         model = self.model()
-        steps = 0 if self.learner is None else self.learner.step_count
-        yield Finished(steps, "stopped", self.verdict.score, self.learning_seconds)
+        yield Finished(self.steps, "stopped", self.verdict.score, self.learning_seconds)
         return model
 
     def _tell(self, learner: LiveLearner) -> Iterator[Event]:
@@ -211,7 +219,7 @@ class LiveSession:
             yield Notice(note)
         if self._clock.due("step", SECONDS_BETWEEN_STEPS_TOLD):
             loss = float(np.mean(self._losses))
-            yield StepDone(learner.step_count, loss, 0.0, math.inf)
+            yield StepDone(self.steps, loss, 0.0, math.inf)
         rests = yield from self.progress.look(learner, self.screen.window)
         if rests:
             self.screen.stale = True
@@ -234,9 +242,11 @@ class LiveSession:
         yield from self._set_mode("paused")
 
     def _set_mode(self, mode: LiveMode) -> Iterator[Event]:
-        if mode != self._mode:
-            self._mode = mode
-            yield ModeChanged(mode, MODES[mode])
+        self._mode = mode
+        text = MODES.get(mode) or what_is_missing(self.book)
+        if (told := ModeChanged(mode, text)) != self._told:
+            self._told = told
+            yield told
 
     # What the viewer says ------------------------------------------------------------
 
@@ -337,13 +347,15 @@ class LiveSession:
             self.device,
             self.precision,
         )
+        head_start = 0
         if keep is not None:
+            head_start = self.progress.head_start
             self.learner.adopt(keep.average.network.state_dict(), keep.step_count)
         elif self._start is not None:
             self.learner.adopt(dict(self._start.network.state_dict()), 0)
         elif self._starter:
-            try_starter(self.learner)
-        self.progress.begin(self.learner)
+            head_start = STARTER_STEPS if try_starter(self.learner) else 0
+        self.progress.begin(self.learner, head_start)
         self._losses.clear()
         self.screen.stale = True
 
@@ -387,7 +399,12 @@ class LiveSession:
         if self.learner is None:
             return None
         return live_model(
-            self.learner, self.book, self.verdict, self.name, self.learning_seconds
+            self.learner,
+            self.book,
+            self.verdict,
+            self.name,
+            self.steps,
+            self.learning_seconds,
         )
 
     def keep_annotation(self) -> None:
@@ -422,5 +439,6 @@ class LiveSession:
                     "learning starts afresh from your strokes."
                 )
                 return
+            self.progress.head_start = int(state.plain.get("head_start", 0))
             self.learning_seconds = float(state.plain["learning_seconds"])
-            yield StepDone(self.learner.step_count, 0.0, 0.0, math.inf)
+            yield StepDone(self.steps, 0.0, 0.0, math.inf)

@@ -28,8 +28,8 @@ class StrokeBook:
     """Keeps up with an annotation while it is painted.
 
     A stroke is a connected piece of one class (or one object) that was new when it was
-    seen. Every fifth stroke of a class is held out for good: it measures, and never
-    teaches. What is painted on to a stroke belongs to it.
+    seen. A share of the strokes of a class is held out for good: they measure, and
+    never teach. What is painted on to a stroke belongs to it.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ class StrokeBook:
         Sparse; its array may change, and :meth:`update` is told where.
     task : {"classes", "objects"}
     classes : sequence of ClassInfo
-    hold_out : bool
-        Whether anything is held out at all.
+    hold_out : float
+        That share, 0 for none: with 0.2 it is every fifth stroke.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class StrokeBook:
         task: Task,
         classes: Sequence[ClassInfo],
         *,
-        hold_out: bool = True,
+        hold_out: float = 0.2,
     ) -> None:
         self.annotation = annotation
         self.task = task
