@@ -5,155 +5,257 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet import __version__
-from napari_unet.cli.common import say, table
-from napari_unet.errors import DataError
-from napari_unet.files import atomic_file
-from napari_unet.image_io import pair_folders, read_image, read_labels
-from napari_unet.metrics import (
-    ClassScores,
-    ObjectCounts,
-    class_scores,
-    confusion,
-    match_objects,
-    pool,
+from napari_unet.cli.common import UsageError, find_model, note, say, table
+from napari_unet.config import DeviceName
+from napari_unet.data.source import ImageSource
+from napari_unet.evaluation import tables
+from napari_unet.evaluation.pairs import Pair, PairFiles, find_pairs, open_pair
+from napari_unet.evaluation.report import PICTURES, report_html
+from napari_unet.evaluation.robustness import CHANGES, perturbed
+from napari_unet.evaluation.run import (
+    Evaluation,
+    ImageScored,
+    Perturbed,
+    evaluate_pairs,
+    file_values,
 )
-
-UNANNOTATED = -1
+from napari_unet.evaluation.settings import EvaluationSettings, evaluation_settings
+from napari_unet.evaluation.tallies import Key
+from napari_unet.image_io import read_image
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a table and write all scores."""
-    pairs = _pairs(options)
-    if options.task == "objects":
-        counts = pool(
-            match_objects(truth, made) for truth, made in _read(pairs, options)
-        )
-        say(_objects_table(counts))
-        scores: dict[str, Any] = {
-            "mean_ap_0.50_0.90": counts.mean_ap(),
-            "thresholds": counts.as_dict(),
-        }
-    else:
-        found = _class_scores(pairs, options)
-        say(_classes_table(found))
-        scores = found.as_dict()
-    say(f"{len(pairs)} image{'s' if len(pairs) > 1 else ''}")
+    """Print a table and write what was asked for."""
+    _check(options)
+    model = _Model(options) if options.model else None
+    settings = _settings(options, model)
+    files = find_pairs(
+        options.labels,
+        predictions=options.predictions,
+        images=options.images,
+        probabilities=options.probabilities,
+    )
+    values = file_values(files, settings) if settings.task == "classes" else []
+    pictures = PICTURES if options.report is not None else 0
+    made = _evaluate(files, settings, values, options, model, pictures=pictures)
+    if options.robustness and model is not None:
+        made.robustness.extend(_robustness(made, files, values, options, model))
+    say(_text(made))
     if options.json is not None:
-        report = {
-            "task": options.task,
-            "annotation": options.annotation,
-            "images": len(pairs),
-            "version": __version__,
-            **scores,
-        }
-        _write_json(options.json, report)
+        text = json.dumps(tables.as_dict(made), indent=1, allow_nan=False)
+        tables.write_text(options.json, f"{text}\n")
+    if options.csv is not None:
+        tables.write_text(options.csv, tables.csv_text(made))
+    if options.report is not None:
+        tables.write_text(options.report, report_html(made, _title(options)))
     return 0
 
 
-def _pairs(options: argparse.Namespace) -> list[tuple[Path, Path]]:
-    if options.predictions.is_file() and options.labels.is_file():
-        return [(options.predictions, options.labels)]
-    return pair_folders(options.predictions, options.labels, noun="prediction")
-
-
-def _read(
-    pairs: list[tuple[Path, Path]], options: argparse.Namespace
-) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Truth and prediction, with background 0 and unannotated pixels -1."""
-    for made_path, true_path in pairs:
-        truth = _truth(true_path, options)
-        source = read_image(true_path)
-        # Only pictures have colours here; read_labels has looked at them.
-        fits = source.labels_shape == truth.shape
-        made = np.asarray(read_labels(made_path, source if fits else None))
-        if made.shape != truth.shape:
-            raise DataError(
-                f"The prediction {made_path.name} has the shape {made.shape}, but its "
-                f"labels have {truth.shape}: compare labels of the same image."
-            )
-        yield truth, made
-
-
-def _truth(path: Path, options: argparse.Namespace) -> NDArray[np.int64]:
-    values = np.asarray(read_labels(path))
-    truth = values.astype(np.int64)
-    if options.annotation == "sparse" or options.no_background:
-        truth[values == 0] = UNANNOTATED
-    if options.annotation == "sparse" and not options.no_background:
-        # Predictions write background as 0.
-        truth[values == 1] = 0
-    return truth
-
-
-def _class_scores(
-    pairs: list[tuple[Path, Path]], options: argparse.Namespace
-) -> ClassScores:
-    values: set[int] = set()
-    for _, true_path in pairs:
-        values |= set(np.unique(_truth(true_path, options)).tolist())
-    known = sorted(v for v in values if v >= 0)
-    if not known:
-        raise DataError(
-            f"No pixel of {options.labels} is annotated: nothing can be compared."
+def _check(options: argparse.Namespace) -> None:
+    if options.model and options.predictions:
+        raise UsageError("Give either --predictions or --model, not both.")
+    if not options.model and not options.predictions:
+        raise UsageError(
+            "There is nothing to compare: give --predictions, or --model and --images."
         )
-    matrices = [confusion(t, made, known) for t, made in _read(pairs, options)]
-    background = None if options.no_background else 0
-    return class_scores(matrices, known, background)
+    if options.model and not options.images:
+        raise UsageError("--model needs --images: the images that it segments.")
+    if options.robustness and not options.model:
+        raise UsageError(
+            "--robustness segments images again: give --model and --images."
+        )
+    if options.task is None and not options.model:
+        raise UsageError("--task is needed: classes or objects.")
 
 
-def _classes_table(scores: ClassScores) -> str:
-    rows = [["class", "Dice", "IoU", "Dice, mean over images"]]
-    columns = zip(
-        scores.values, scores.dice, scores.iou, scores.image_dice, strict=True
-    )
-    for value, *numbers in columns:
-        name = f"{value}"
-        if value == scores.background:
-            name += " (background)"
-        rows.append([name, *(_number(n) for n in numbers)])
-    means = (scores.mean_dice, scores.mean_iou, scores.mean_image_dice)
-    rows.append(["mean", *(_number(n) for n in means)])
-    error = f"pixel error {_number(scores.pixel_error)} of {scores.pixels:,} pixels"
-    return f"{table(rows)}\n{error}"
+def _settings(options: argparse.Namespace, model: _Model | None) -> EvaluationSettings:
+    wishes: dict[str, Any] = {
+        "task": options.task or (model.task if model else None),
+        "annotation": options.annotation,
+        "background": not options.no_background,
+        "pieces": options.pieces,
+    }
+    given = {
+        "thresholds": options.thresholds and tuple(options.thresholds),
+        "tolerance": options.tolerance,
+        "resamples": options.resamples,
+        "ndim": 2 if options.planes else None,
+    }
+    wishes.update({name: v for name, v in given.items() if v is not None})
+    if wishes.get("thresholds"):
+        wishes["error_iou"] = min(wishes["thresholds"])
+    return evaluation_settings(**wishes)
 
 
-def _objects_table(counts: ObjectCounts) -> str:
+def _title(options: argparse.Namespace) -> str:
+    made = options.model or options.predictions
+    return f"{Path(made).name} against {Path(options.labels).name}"
+
+
+class _Model:
+    """A model that segments the images to be compared."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        # torch is only loaded where a model has to run.
+        from napari_unet.models.model import Model
+
+        self._model = Model.load(find_model(options.model))
+        self._device: DeviceName = options.device or "auto"
+
+    @property
+    def task(self) -> str:
+        return self._model.info.task
+
+    def open(
+        self,
+        files: PairFiles,
+        settings: EvaluationSettings,
+        voxel_size: tuple[float, ...] | None,
+        change: str = "",
+    ) -> Pair:
+        """A pair with labels that were made just now."""
+        if files.image is None:
+            raise UsageError("--model needs --images: the images that it segments.")
+        source = read_image(files.image, ndim=self._model.info.ndim)
+        labels, maps = self._segment(perturbed(source, change) if change else source)
+        pair = open_pair(files, settings, prediction=labels, voxel_size=voxel_size)
+        return pair if change else replace(pair, probabilities=maps)
+
+    def _segment(
+        self, source: ImageSource
+    ) -> tuple[NDArray[np.int32], NDArray[np.float16] | None]:
+        from napari_unet.workflows import exhaust, predict
+
+        made = exhaust(
+            predict(self._model, source, probabilities=True, device=self._device)
+        )
+        return made.labels, made.probabilities
+
+
+def _evaluate(
+    files: list[PairFiles],
+    settings: EvaluationSettings,
+    values: list[int],
+    options: argparse.Namespace,
+    model: _Model | None,
+    *,
+    pictures: int = 0,
+    change: str = "",
+) -> Evaluation:
+    size = tuple(options.voxel_size) if options.voxel_size else None
+
+    def pairs() -> Iterator[Pair]:
+        for one in files:
+            if model is not None:
+                yield model.open(one, settings, size, change)
+            else:
+                yield open_pair(one, settings, voxel_size=size)
+
+    events = evaluate_pairs(pairs(), len(files), settings, values, pictures=pictures)
+    return _followed(events, change)
+
+
+def _followed(
+    events: Generator[ImageScored, None, Evaluation], change: str
+) -> Evaluation:
+    """Run to the end, with a line for each tenth of many images."""
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            made: Evaluation = end.value
+            return made
+        step = max(event.total // 10, 1)
+        if event.total >= 20 and event.done % step == 0:
+            what = f" ({change})" if change else ""
+            note(f"{event.done} of {event.total} images compared{what}")
+
+
+def _robustness(
+    made: Evaluation,
+    files: list[PairFiles],
+    values: list[int],
+    options: argparse.Namespace,
+    model: _Model,
+) -> Iterator[Perturbed]:
+    plain = made.get(made.main)
+    if plain is not None:
+        yield Perturbed("as they are", plain)
+    for change in CHANGES:
+        again = _evaluate(files, made.settings, values, options, model, change=change)
+        score = again.get(made.main)
+        if score is not None:
+            yield Perturbed(change, score)
+
+
+def _text(made: Evaluation) -> str:
+    """What is printed: scores, errors, and how sure the scores are."""
+    parts = []
+    objects = made.settings.task == "objects"
+    parts.append(_objects_table(made) if objects else _classes_table(made))
+    level = f"{100 * made.settings.level:g} % interval"
+    rows = [["", "value", level, "mean of images"]]
+    rows += [
+        [
+            tables.label(s, made),
+            tables.number(s.value),
+            tables.between(s),
+            tables.number(s.image_mean),
+        ]
+        for s in tables.in_brief(made)
+    ]
+    parts.append(table(rows))
+    counts = tables.error_counts(made)
+    parts.append("errors: " + ", ".join(f"{n:,} {kind}" for kind, n in counts.items()))
+    if made.reliability is not None:
+        ece = tables.number(made.reliability.ece)
+        parts.append(f"expected calibration error {ece}")
+    if made.robustness:
+        title = tables.label(made.robustness[0].score, made)
+        rows = [[title, "value", level]]
+        rows += [
+            [p.name, tables.number(p.score.value), tables.between(p.score)]
+            for p in made.robustness
+        ]
+        parts.append(table(rows))
+    parts += made.notices
+    count = len(made.images)
+    parts.append(f"{count} image{'s' if count > 1 else ''}")
+    return "\n\n".join(parts)
+
+
+def _classes_table(made: Evaluation) -> str:
+    names = ("Dice", "IoU", "precision", "recall")
+    rows = [["class", *names]]
+    for value in made.values:
+        title = f"{value}"
+        if value == 0 and made.settings.background:
+            title += " (background)"
+        found = [made.get(Key(name, str(value))) for name in names]
+        rows.append(
+            [title, *(tables.number(math.nan if s is None else s.value) for s in found)]
+        )
+    return table(rows)
+
+
+def _objects_table(made: Evaluation) -> str:
     rows = [["IoU", "AP", "F1", "precision", "recall", "matched", "surplus", "missed"]]
-    columns = zip(
-        counts.thresholds,
-        counts.ap,
-        counts.f1,
-        counts.precision,
-        counts.recall,
-        counts.true_positives,
-        counts.false_positives,
-        counts.false_negatives,
-        strict=True,
-    )
-    for threshold, ap, f1, precision, recall, tp, fp, fn in columns:
-        scores = [_number(n) for n in (ap, f1, precision, recall)]
-        rows.append([f"{threshold:.2f}", *scores, f"{tp:,}", f"{fp:,}", f"{fn:,}"])
-    return f"{table(rows)}\nmean AP at IoU 0.50 to 0.90: {_number(counts.mean_ap())}"
-
-
-def _number(score: float) -> str:
-    return "–" if math.isnan(score) else f"{score:.3f}"
-
-
-def _write_json(path: Path, report: dict[str, Any]) -> None:
-    text = json.dumps(report, indent=1, allow_nan=False)
-    try:
-        with atomic_file(path) as file:
-            file.write(f"{text}\n".encode())
-    except OSError as error:
-        raise DataError(
-            f"The scores could not be written to {path}: {error.strerror or error}."
-        ) from error
+    for threshold, scores in tables.pooled_objects(made).as_dict().items():
+        names = ("ap", "f1", "precision", "recall")
+        counts = ("true_positives", "false_positives", "false_negatives")
+        rows.append(
+            [
+                threshold,
+                *(tables.number(scores[n]) for n in names),
+                *(f"{scores[n]:,}" for n in counts),
+            ]
+        )
+    return table(rows)

@@ -331,23 +331,26 @@ def _add_evaluate(
         "compare predicted labels with true ones",
         """\
   napari-unet evaluate --predictions labels --labels test/labels \\
-      --task objects --json scores.json
+      --task objects --json scores.json --report report.html
 
-Task classes: Dice and IoU of each class, and pixel error.
+  # With a model, which segments the images first, and images made worse:
+  napari-unet evaluate --model nuclei.unet.zip --images test/images \\
+      --labels test/labels --robustness --report report.html
+
+Task classes: Dice, IoU, precision and recall of each class, and pixel error.
 Task objects: precision, recall, F1 and AP = TP / (TP + FP + FN), with objects pooled
-over all images, at IoU 0.50, 0.55, … 0.95.
+over all images, at IoU 0.50, 0.55, … 0.95, and panoptic quality.
+Both: distances between boundaries, and 95 % intervals by bootstrap over images.
 Means leave background out. Pixels that are not annotated never count.""",
     )
-    parser.add_argument("--predictions", type=Path, required=True, metavar="DIR")
-    parser.add_argument(
-        "--labels",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="the truth: files named like the predictions",
+    _add_compared(parser)
+    how = parser.add_argument_group("how to compare")
+    how.add_argument(
+        "--task",
+        choices=TASKS,
+        help=TASK_HELP + "\n(needed with --predictions; a model knows its own)",
     )
-    parser.add_argument("--task", choices=TASKS[:2], required=True, help=TASK_HELP)
-    parser.add_argument(
+    how.add_argument(
         "--annotation",
         choices=RULES,
         default="complete",
@@ -355,14 +358,96 @@ Means leave background out. Pixels that are not annotated never count.""",
             "the labels mean", "--labels mean (complete by default)"
         ),
     )
-    parser.add_argument(
+    how.add_argument(
         "--no-background",
         action="store_true",
         help="no class is background: 0 in the labels is not annotated",
     )
-    parser.add_argument(
+    how.add_argument(
+        "--thresholds",
+        type=float,
+        nargs="+",
+        metavar="IOU",
+        help="IoU at which objects match (default: 0.5 0.55 … 0.95)",
+    )
+    how.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="D",
+        help="how far apart boundaries may be, in the unit of the voxel size\n"
+        "(default: twice the finest voxel)",
+    )
+    how.add_argument(
+        "--voxel-size",
+        type=float,
+        nargs="+",
+        metavar="SIZE",
+        help="size of a voxel along (Z) Y X, if the files do not tell it",
+    )
+    how.add_argument(
+        "--pieces",
+        action="store_true",
+        help="task classes: also V_Rand and V_Info of connected pieces,\n"
+        "for membranes that part an image",
+    )
+    how.add_argument(
+        "--planes",
+        action="store_true",
+        help="compare the planes of volumes one by one",
+    )
+    how.add_argument(
+        "--resamples",
+        type=int,
+        metavar="N",
+        help="draws for the intervals (default: 2000)",
+    )
+    output = parser.add_argument_group("where to")
+    output.add_argument(
         "--json", type=Path, metavar="FILE", help="write all scores to this file"
     )
+    output.add_argument(
+        "--csv", type=Path, metavar="FILE", help="write all scores as a table"
+    )
+    output.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write a page (HTML) with pictures, curves and tables",
+    )
+
+
+def _add_compared(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_argument_group("what to compare (folders, or single files)")
+    what.add_argument(
+        "--labels",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the truth: files named like the predictions or images",
+    )
+    what.add_argument("--predictions", type=Path, metavar="DIR")
+    what.add_argument(
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help="their images: shown in the report, or segmented by --model",
+    )
+    what.add_argument(
+        "--probabilities",
+        type=Path,
+        metavar="DIR",
+        help="maps of `napari-unet predict --probabilities`, for calibration",
+    )
+    what.add_argument(
+        "--model", metavar="MODEL", help="segment --images with this model first"
+    )
+    what.add_argument(
+        "--robustness",
+        action="store_true",
+        help="with --model: score again under noise, blur, weaker contrast,\n"
+        "another brightness and half the resolution",
+    )
+    what.add_argument("--device", choices=DEVICES)
 
 
 def _add_info(

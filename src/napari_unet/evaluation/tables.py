@@ -14,7 +14,7 @@ from napari_unet.evaluation.mistakes import KINDS
 from napari_unet.evaluation.run import Evaluation, Score
 from napari_unet.evaluation.tallies import Key
 from napari_unet.files import atomic_file
-from napari_unet.metrics import class_scores, pool
+from napari_unet.metrics import ObjectCounts, class_scores, pool
 
 HEADINGS = ("score", "of", "value", "low", "high", "interval over", "mean of images")
 IN_BRIEF = (0.5, 0.75, 0.9)
@@ -169,7 +169,7 @@ def as_dict(made: Evaluation) -> dict[str, Any]:
 def _pooled(made: Evaluation) -> dict[str, Any]:
     """The scores as earlier versions wrote them."""
     if made.settings.task == "objects":
-        counts = pool(i.counts for i in made.images if i.counts is not None)
+        counts = pooled_objects(made)
         report: dict[str, Any] = {"thresholds": counts.as_dict()}
         if any(0.5 <= t <= 0.9 for t in counts.thresholds):
             report["mean_ap_0.50_0.90"] = counts.mean_ap()
@@ -177,6 +177,11 @@ def _pooled(made: Evaluation) -> dict[str, Any]:
     matrices = [i.confusion for i in made.images if i.confusion is not None]
     background = 0 if made.settings.background else None
     return class_scores(matrices, made.values, background).as_dict()
+
+
+def pooled_objects(made: Evaluation) -> ObjectCounts:
+    """Matches over all images, of task ``objects``."""
+    return pool(i.counts for i in made.images if i.counts is not None)
 
 
 def score_rows(made: Evaluation) -> list[list[str]]:
