@@ -120,7 +120,7 @@ def _scored(
     low, high = (float(v) for v in np.percentile(drawn, [2.5, 97.5]))
     text = (
         f"Score {score:.2f} ({low:.2f} to {high:.2f}) on {len(values)} strokes "
-        "that were held back."
+        "that were held back: a cautious figure, as strokes lie where it was wrong."
     )
     return Verdict(score, low, high, float(np.mean(losses)), text)
 
