@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ def _each_sample(
     for sample, where in enumerate(_places(source)):
         pixels = source.read(sample)[0]
         try:
-            made = unless_stopped(lambda p=pixels: work(p), context.stop_requested)
+            made = unless_stopped(partial(work, pixels), context.stop_requested)
         except Stopped:
             raise TaskStopped from None
         context.outputs["labels"][where] = made

@@ -273,6 +273,12 @@ def _columns(
     columns["solidity"] = joined("solidity").astype(np.float64)
     start, stop = joined("start", d), joined("stop", d)
     columns["touches_border"] = _touches(start, stop, labels.spatial_shape)
+    n_channels = len(channels)
+    kinds = {"mean": "mean", "min": "low", "max": "high"}
+    found = {name: joined(field, n_channels) for name, field in kinds.items()}
+    for k, channel in enumerate(channels):
+        for name, values_ in found.items():
+            columns[f"intensity_{name}{channel}"] = values_[:, k]
     letters = labels.spatial.lower()
     center = joined("center", d)
     for k, letter in enumerate(letters):
@@ -282,12 +288,6 @@ def _columns(
     for k, letter in enumerate(letters):
         for name, bound in zip(bounds_names(letter), (start, stop), strict=True):
             columns[name] = bound[:, k].astype(np.int64)
-    n_channels = len(channels)
-    kinds = {"mean": "mean", "min": "low", "max": "high"}
-    found = {name: joined(field, n_channels) for name, field in kinds.items()}
-    for k, channel in enumerate(channels):
-        for name, values_ in found.items():
-            columns[f"intensity_{name}{channel}"] = values_[:, k]
     return columns
 
 
