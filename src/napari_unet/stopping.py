@@ -36,6 +36,17 @@ def unless_stopped(work: Callable[[], T], stop: Stop) -> T:
     Stopped
         If `stop` said so first.
     """
+    if stop():
+        raise Stopped
+    future = in_background(work)
+    while not wait([future], timeout=ASK_EVERY_S).done:
+        if stop():
+            raise Stopped
+    return future.result()
+
+
+def in_background(work: Callable[[], T]) -> Future[T]:
+    """Begin work in a thread that does not keep the program from ending."""
     future: Future[T] = Future()
 
     def run() -> None:
@@ -46,10 +57,5 @@ def unless_stopped(work: Callable[[], T], stop: Stop) -> T:
         else:
             future.set_result(result)
 
-    if stop():
-        raise Stopped
     threading.Thread(target=run, daemon=True).start()
-    while not wait([future], timeout=ASK_EVERY_S).done:
-        if stop():
-            raise Stopped
-    return future.result()
+    return future

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unet.errors import ConfigError
-from napari_unet.prediction.tiling import mirror, plan_tiles
+from napari_unet.prediction.tiling import TileGrid, mirror
 
 
 @settings(deadline=None, max_examples=60)
@@ -24,12 +24,12 @@ def test_inner_parts_cover_every_voxel_once(data: st.DataObject, ndim: int) -> N
     box = tuple((a, max(b, a + 1)) for a, b in box)
     times = np.zeros(shape, int)
     region = np.zeros([b - a for a, b in box], int)
-    for t in plan_tiles(shape, tile, halo, divisor, box):
+    for t in TileGrid(shape, tile, halo, divisor, box):
         times[tuple(slice(*i) for i in t.inner)] += 1
         region[t.target] += 1
         assert all(s % d == 0 for s, d in zip(t.start, divisor, strict=True))
         assert all(s % d == 0 for s, d in zip(t.outer_size, divisor, strict=True))
-        for half in t.halves(divisor):
+        for half in t.halves():
             assert all(a < b for a, b in half.inner)
     assert (region == 1).all()
     assert times.sum() == region.size
@@ -38,7 +38,7 @@ def test_inner_parts_cover_every_voxel_once(data: st.DataObject, ndim: int) -> N
 def test_identity_network_gives_the_image_back() -> None:
     image = np.random.default_rng(0).random((1, 19, 37)).astype(np.float32)
     out = np.zeros_like(image)
-    for t in plan_tiles((19, 37), (8, 16), (5, 3), (4, 4)):
+    for t in TileGrid((19, 37), (8, 16), (5, 3), (4, 4)):
         key = tuple(slice(*b) for b in t.read_box)
         outer = t.take(image[(slice(None), *key)])
         assert outer.shape[1:] == t.outer_size
@@ -55,4 +55,4 @@ def test_mirror_agrees_with_numpy(length: int) -> None:
 
 def test_empty_tiles_are_refused() -> None:
     with pytest.raises(ConfigError, match="at least 1 voxel"):
-        plan_tiles((10, 10), (0, 4), (1, 1), (1, 1))
+        TileGrid((10, 10), (0, 4), (1, 1), (1, 1))

@@ -1,18 +1,25 @@
-"""Probability maps of images of any size, tile by tile."""
+"""Maps or classes of images of any size, tile by tile.
+
+Three things go on at a time: a thread reads the next tiles, the device computes, and
+who asked takes in what is done.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from napari_unet.config import Task
 from napari_unet.data.normalization import IntensityRange
@@ -27,8 +34,11 @@ from napari_unet.device import (
 from napari_unet.errors import DataError
 from napari_unet.networks.blocks import fold_batch_norm
 from napari_unet.networks.registry import Network
-from napari_unet.prediction.tiling import Tile, plan_tiles
-from napari_unet.stopping import Stop, Stopped, never
+from napari_unet.prediction.memory import largest_tile, measure_bytes_per_voxel
+from napari_unet.prediction.pixels import normalize, stack_pixels, winner
+from napari_unet.prediction.tiling import Tile, TileGrid
+from napari_unet.prediction.views import averaged
+from napari_unet.stopping import ASK_EVERY_S, Stop, Stopped, never
 
 TILE = {("cpu", 2): 1024, ("cpu", 3): 96, ("gpu", 2): 2048, ("gpu", 3): 192}
 """Largest edge of a tile's core in voxels, by kind of device and dimensions."""
@@ -36,15 +46,39 @@ MAX_BATCH_VOXELS = {"cpu": 2**20, "gpu": 2**23}
 """Tiles of one shape are computed together up to about this many voxels."""
 HALO_3D = 16
 """Context in 3D: a full one would multiply the work many times over."""
+SMALL_VOXELS = 2**18
+"""Tiles up to this many voxels fit into any memory."""
+AHEAD = 2
+"""Batches that are read before they are needed."""
+
+Wanted = Literal["maps", "classes"]
+"""All maps of a tile, or only which class is the most probable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A tile of one sample."""
+
+    tile: Tile
+    sample: int
+    block: int = 0
+    """A number that whoever asked gave it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TileMaps:
-    """Maps of one tile, ready to be written at ``tile.target``."""
+    """What was found in the inner part of a tile, to be written at ``tile.target``."""
 
-    tile: Tile
+    work: Work
     maps: NDArray[np.float32]
-    """Probabilities ``K (Z) Y X`` of the tile's inner part."""
+    """Probabilities ``K (Z) Y X``; with several views, their disagreement comes last.
+    No map where only classes were wanted."""
+    classes: NDArray[np.integer[Any]] | None = None
+    """Index of the most probable map, (Z) Y X, where only classes were wanted."""
+
+    @property
+    def tile(self) -> Tile:
+        return self.work.tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +103,13 @@ class Predictor:
     device, precision
         From :mod:`napari_unet.device`.
     tile : sequence of int, optional
-        Largest core of a tile; chosen by device otherwise.
+        Largest core of a tile; by default chosen by device, and so that it fits into
+        the memory that is free.
     halo : sequence of int, optional
         Context around a core; by default the network's full reach in 2D (tiles then
-        equal the whole image). In 3D at most `HALO_3D`, and none along an axis that
-        one tile covers.
+        equal the whole image), and in 3D at most `HALO_3D`.
+    views : bool
+        Average over flips and quarter turns: eight times the work.
     """
 
     def __init__(
@@ -85,39 +121,56 @@ class Predictor:
         *,
         tile: Sequence[int] | None = None,
         halo: Sequence[int] | None = None,
+        views: bool = False,
     ) -> None:
         description = cast("Network", network)
-        self.task = task
+        self.task, self.views = task, views
         self.divisor = description.divisor
-        ndim = len(self.divisor)
-        self._exact = ndim == 2 or halo is not None
+        self._ndim = len(self.divisor)
         if halo is None:
-            limit = math.inf if ndim == 2 else HALO_3D
+            limit = math.inf if self._ndim == 2 else HALO_3D
             halo = [int(min(reach, limit)) for reach in description.halo]
         self.halo = tuple(halo)
-        kind = "cpu" if device.type == "cpu" else "gpu"
-        self.tile = tuple(tile or (TILE[kind, ndim],) * ndim)
-        self.max_batch_voxels = MAX_BATCH_VOXELS[kind]
+        self._kind = "cpu" if device.type == "cpu" else "gpu"
+        self._given_tile = tuple(tile) if tile else None
+        self._fitting: tuple[int, ...] | None = None
+        self.max_batch_voxels = MAX_BATCH_VOXELS[self._kind]
         self._folded = fold_batch_norm(deepcopy(network).to(torch.float32))
         self._place(device, precision)
 
     def _place(self, device: torch.device, precision: torch.dtype) -> None:
         self.device, self.precision = device, precision
-        self._format = memory_format(len(self.divisor))
+        self._format = memory_format(self._ndim)
         network: Any = self._folded
         self._folded = network.to(device=device, memory_format=self._format)
 
-    def tiles(self, shape: Sequence[int], box: Box | None = None) -> list[Tile]:
-        """Tiles of an image of `shape` (Z) Y X, or of a box of it."""
+    @property
+    def largest(self) -> tuple[int, ...]:
+        """Largest core of a tile, whatever memory is free."""
+        return self._given_tile or (TILE[self._kind, self._ndim],) * self._ndim
+
+    def tiles(self, source: ImageSource, box: Box | None = None) -> TileGrid:
+        """Tiles of a sample of an image, or of a box (Z) Y X of it."""
+        shape = source.spatial_shape
         box = box or tuple((0, n) for n in shape)
-        halo = self.halo
-        if not self._exact:
-            # One tile along an axis has no seams there, and training saw borders too.
-            halo = tuple(
-                0 if span == (0, n) and n <= t else h
-                for span, n, t, h in zip(box, shape, self.tile, halo, strict=True)
+        tile = self.largest
+        if self._given_tile is None:
+            needed = [min(t, b - a) for t, (a, b) in zip(tile, box, strict=True)]
+            tile = self._that_fits(needed, source.n_channels)
+        return TileGrid(shape, tile, self.halo, self.divisor, box)
+
+    def _that_fits(self, tile: Sequence[int], n_channels: int) -> tuple[int, ...]:
+        if math.prod(tile) <= SMALL_VOXELS:
+            return tuple(tile)
+        if self._fitting is None:
+            needed = measure_bytes_per_voxel(
+                self._logits, n_channels, self.divisor, self.device
             )
-        return plan_tiles(shape, self.tile, halo, self.divisor, box)
+            # Once: the tiles of a run must not change with what other programs do.
+            self._fitting = largest_tile(
+                self.largest, self.halo, self.divisor, needed, self.device
+            )
+        return tuple(min(t, f) for t, f in zip(tile, self._fitting, strict=True))
 
     def run(
         self,
@@ -127,19 +180,37 @@ class Predictor:
         box: Box | None = None,
         stop: Stop = never,
     ) -> Iterator[TileMaps | MemoryNote]:
-        """Maps of one sample, tile by tile.
+        """Maps of one sample, or of a box (Z) Y X of it, tile by tile.
+
+        Context around the box comes from the image itself. The rest is as in
+        :meth:`run_all`.
+        """
+        work = (Work(tile, sample) for tile in self.tiles(source, box))
+        return self.run_all(source, intensity, work, stop=stop)
+
+    def run_all(
+        self,
+        source: ImageSource,
+        intensity: IntensityRange,
+        work: Iterable[Work],
+        *,
+        wanted: Wanted = "maps",
+        stop: Stop = never,
+    ) -> Iterator[TileMaps | MemoryNote]:
+        """What the network says about tiles, in their order.
 
         When the device runs out of memory, tiles are halved and the rest goes on; when
         even the smallest do not fit, the CPU takes over. A `MemoryNote` says so.
 
         Parameters
         ----------
-        source, sample
-            The image and the position along S.
+        source : ImageSource
         intensity : IntensityRange
             Of the whole image.
-        box : Box, optional
-            Region to predict; context around it comes from the image itself.
+        work : iterable of Work
+            Taken only as far as it is needed.
+        wanted : {"maps", "classes"}
+            Classes are decided on the device; only their indices come back.
         stop : callable
             Asked before every layer of the network: a tile may take seconds.
 
@@ -150,23 +221,36 @@ class Predictor:
         DataError
             If even the CPU has too little memory for the smallest tile.
         """
-        todo = self.tiles(source.spatial_shape, box)
-        while todo:
-            if stop():
-                raise Stopped
-            batch = self._next_batch(todo)
-            try:
-                with self._asking(stop):
-                    maps = self._compute(batch, source, intensity, sample)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                note, todo = self._make_room(len(batch), todo)
-                yield note
-                continue
-            del todo[: len(batch)]
-            for tile, part in zip(batch, maps, strict=True):
-                yield TileMaps(tile, part)
+        queue = _ReadAhead(work, lambda batch: self._read(batch, source))
+        running: _Batch | None = None
+        try:
+            while (front := queue.front(self.max_batch_voxels, stop)) is not None:
+                batch, pixels = front
+                try:
+                    with self._asking(stop):
+                        begun = self._compute(batch, *pixels, intensity, wanted)
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    queue.begin_again()
+                    yield self._make_room(batch, queue)
+                    continue
+                queue.advance()
+                if self.device.type == "cpu":
+                    yield from begun.results()
+                    continue
+                # A GPU computes this batch while the one before is taken in.
+                done, running = running, begun
+                if done is not None:
+                    yield from done.results()
+        except Stopped:
+            if running is not None:
+                yield from running.results()
+            raise
+        finally:
+            queue.close()
+        if running is not None:
+            yield from running.results()
 
     @contextmanager
     def _asking(self, stop: Stop) -> Iterator[None]:
@@ -184,59 +268,178 @@ class Predictor:
             for hook in hooks:
                 hook.remove()
 
-    def _next_batch(self, todo: list[Tile]) -> list[Tile]:
-        """The longest run of equal tiles at the front that may be computed together."""
-        size = todo[0].outer_size
-        most = max(1, self.max_batch_voxels // math.prod(size))
-        batch: list[Tile] = []
-        for tile in todo[:most]:
-            if tile.outer_size != size:
-                break
-            batch.append(tile)
-        return batch
+    def _read(self, batch: list[Work], source: ImageSource) -> tuple[Tensor, bool]:
+        parts = [w.tile.take(source.read(w.sample, w.tile.read_box)) for w in batch]
+        return stack_pixels(parts, self.device)
 
     def _compute(
         self,
-        batch: list[Tile],
-        source: ImageSource,
+        batch: list[Work],
+        pixels: Tensor,
+        finite: bool,
         intensity: IntensityRange,
-        sample: int,
-    ) -> list[NDArray[np.float32]]:
-        pixels = [
-            t.take(intensity.normalize(source.read(sample, t.read_box))) for t in batch
-        ]
-        image: Any = torch.from_numpy(np.stack(pixels))
-        image = image.to(device=self.device, memory_format=self._format)
-        with torch.inference_mode(), autocast(self.device, self.precision):
-            logits = self._folded(image).float()
-            if self.task == "classes":
-                maps = logits.softmax(dim=1)
+        wanted: Wanted,
+    ) -> _Batch:
+        with torch.inference_mode():
+            image = pixels.to(self.device, non_blocking=True)
+            image = normalize(image, intensity, finite=finite)
+            image = image.contiguous(memory_format=self._format)
+            if self.views:
+                maps = torch.cat(averaged(image, self._probabilities), dim=1)
             else:
-                maps = logits.sigmoid()
-            return [
-                maps[n][(slice(None), *tile.crop)].cpu().numpy()
-                for n, tile in enumerate(batch)
-            ]
+                maps = self._logits(image)
+            found = []
+            for n, work in enumerate(batch):
+                part = maps[n][(slice(None), *work.tile.crop)]
+                if wanted == "classes":
+                    part = winner(part[:-1] if self.views else part)
+                elif not self.views:
+                    part = self._normalized(part.float().contiguous(), dim=0)
+                found.append(part)
+            return _Batch(batch, found, wanted)
 
-    def _make_room(
-        self, batch_size: int, todo: list[Tile]
-    ) -> tuple[MemoryNote, list[Tile]]:
+    def _logits(self, image: Tensor) -> Tensor:
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            logits: Tensor = self._folded(image)
+            return logits
+
+    def _probabilities(self, image: Tensor) -> Tensor:
+        return self._normalized(self._logits(image).float(), dim=1)
+
+    def _normalized(self, logits: Tensor, dim: int) -> Tensor:
+        if self.task == "regression":
+            return logits  # values already
+        return logits.softmax(dim=dim) if self.task == "classes" else logits.sigmoid()
+
+    def _make_room(self, batch: list[Work], queue: _ReadAhead) -> MemoryNote:
         """Do with less memory: smaller batches, then smaller tiles, then the CPU."""
         release_memory(self.device)
-        if batch_size > 1:
-            self.max_batch_voxels = math.prod(todo[0].outer_size) * (batch_size // 2)
-            return MemoryNote("Memory ran out: smaller batches are used."), todo
-        halved = [half for tile in todo for half in tile.halves(self.divisor)]
-        if len(halved) > len(todo):
+        tile = batch[0].tile
+        if len(batch) > 1:
+            self.max_batch_voxels = math.prod(tile.outer_size) * (len(batch) // 2)
+            return MemoryNote("Memory ran out: smaller batches are used.")
+        halved = tile.halves()
+        if len(halved) > 1 or halved[0].size != tile.size:
+            queue.largest = max(math.prod(half.size) for half in halved)
             size = " × ".join(str(n) for n in halved[0].size)
-            return MemoryNote(f"Memory ran out: tiles of {size} are used."), halved
+            return MemoryNote(f"Memory ran out: tiles of {size} are used.")
         if self.device.type != "cpu":
             cpu = torch.device("cpu")
             self._place(cpu, pick_precision(cpu))
             return MemoryNote(
                 "The device's memory is too small for this model: the CPU takes over."
-            ), todo
+            )
         raise DataError(
             "This computer's memory is too small for the model, even in small tiles: "
             "close other programs, or use a model with fewer channels."
         )
+
+
+class _ReadAhead:
+    """Work that is left, in order, and a thread that reads the next pixels.
+
+    Tiles are halved until they are small enough, and equal ones put together.
+    """
+
+    def __init__(
+        self,
+        work: Iterable[Work],
+        read: Callable[[list[Work]], tuple[Tensor, bool]],
+    ) -> None:
+        self._rest = iter(work)
+        self._read = read
+        self._next: deque[Work] = deque()
+        self._reading: deque[tuple[list[Work], Future[tuple[Tensor, bool]]]] = deque()
+        self._thread = ThreadPoolExecutor(1, "unet-read")
+        self.largest = math.inf
+        """Voxels in the core of the largest tile that may be computed."""
+
+    def front(
+        self, max_voxels: int, stop: Stop
+    ) -> tuple[list[Work], tuple[Tensor, bool]] | None:
+        """The next tiles and their pixels; None when all is done.
+
+        Raises
+        ------
+        Stopped
+            If `stop` said so: a network drive may be slow.
+        """
+        while len(self._reading) < AHEAD and (batch := self._batch(max_voxels)):
+            self._reading.append((batch, self._thread.submit(self._read, batch)))
+        if not self._reading:
+            return None
+        batch, pixels = self._reading[0]
+        while True:
+            if stop():
+                raise Stopped
+            if wait([pixels], timeout=ASK_EVERY_S).done:
+                return batch, pixels.result()
+
+    def advance(self) -> None:
+        """What was in front is done."""
+        self._reading.popleft()
+
+    def begin_again(self) -> None:
+        """Forget what was read: it is needed in other pieces."""
+        self._next.extendleft(
+            reversed([w for works, _ in self._reading for w in works])
+        )
+        self._reading.clear()
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _batch(self, max_voxels: int) -> list[Work]:
+        """The longest run of equal tiles that may be computed together."""
+        batch: list[Work] = []
+        while (work := self._peek()) is not None:
+            size = work.tile.outer_size
+            if batch and (
+                size != batch[0].tile.outer_size
+                or (len(batch) + 1) * math.prod(size) > max_voxels
+            ):
+                break
+            batch.append(self._next.popleft())
+        return batch
+
+    def _peek(self) -> Work | None:
+        if not self._next:
+            self._next.extend(itertools.islice(self._rest, 1))
+        while self._next and math.prod(self._next[0].tile.size) > self.largest:
+            work = self._next.popleft()
+            halves = work.tile.halves()
+            self._next.extendleft(replace(work, tile=h) for h in reversed(halves))
+            if halves == [work.tile]:
+                break
+        return self._next[0] if self._next else None
+
+
+class _Batch:
+    """Tiles that the device has computed, or is computing."""
+
+    def __init__(self, works: list[Work], found: list[Tensor], wanted: Wanted) -> None:
+        self._works, self._wanted = works, wanted
+        self._ready: torch.cuda.Event | None = None
+        if found[0].device.type == "cuda":
+            # The copies queue up behind this batch and in front of the next one.
+            pinned = [
+                torch.empty(t.shape, dtype=t.dtype, pin_memory=True) for t in found
+            ]
+            for target, part in zip(pinned, found, strict=True):
+                target.copy_(part, non_blocking=True)
+            self._ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._ready.record()
+            found = pinned
+        self._found = found
+
+    def results(self) -> Iterator[TileMaps]:
+        """Wait for the device, and give out what it found."""
+        if self._ready is not None:
+            self._ready.synchronize()
+        none = np.empty((0,) * 4, np.float32)
+        for work, part in zip(self._works, self._found, strict=True):
+            array = part.cpu().numpy()
+            if self._wanted == "classes":
+                yield TileMaps(work, none, array)
+            else:
+                yield TileMaps(work, array)

@@ -93,7 +93,7 @@ def predict(
     )
     intensity = measure_range(source, model.info.normalization)
     total = len(outputs.samples) * len(
-        predictor.tiles(source.spatial_shape, outputs.box)
+        predictor.tiles(source, outputs.box)
     )
     done, complete = 0, True
     try:
