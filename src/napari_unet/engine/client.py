@@ -39,6 +39,7 @@ _BUTTONS = {
     "train": "press Train",
     "live": "press Train",
     "predict": "press Predict",
+    "evaluate": "press Evaluate",
 }
 
 

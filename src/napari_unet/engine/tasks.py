@@ -11,6 +11,7 @@ from napari_unet.data.annotation import Annotation
 from napari_unet.data.classes import ClassInfo, object_classes
 from napari_unet.data.source import ImageSource
 from napari_unet.engine.context import TaskContext
+from napari_unet.engine.evaluation_task import evaluate
 from napari_unet.engine.object_tasks import boundaries, measure, superpixels
 from napari_unet.live.messages import from_plain
 from napari_unet.live.project import Project
@@ -22,7 +23,15 @@ from napari_unet.workflows import exhaust
 from napari_unet.workflows import predict as predict_events
 from napari_unet.workflows import train as train_events
 
-__all__ = ["boundaries", "live", "measure", "predict", "superpixels", "train"]
+__all__ = [
+    "boundaries",
+    "evaluate",
+    "live",
+    "measure",
+    "predict",
+    "superpixels",
+    "train",
+]
 
 
 def train(context: TaskContext) -> dict[str, Any]:
