@@ -21,7 +21,7 @@ from napari_unet.widgets.placement import placement
 from napari_unet.widgets.readings import Reading, layer_shape, level_zero, readings
 
 if TYPE_CHECKING:
-    from napari.layers import Image
+    from napari.layers import Image, Labels
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,12 @@ class ImageSnapshot:
         }
 
 
-def snapshot(layers: Sequence[Image], reading: Reading | None = None) -> ImageSnapshot:
+def snapshot(
+    layers: Sequence[Image | Labels], reading: Reading | None = None
+) -> ImageSnapshot:
     """Freeze image layers; several are the channels of one image.
+
+    A layer of labels may be given alone.
 
     Raises
     ------
@@ -122,7 +126,7 @@ def snapshot(layers: Sequence[Image], reading: Reading | None = None) -> ImageSn
                 f"{_words(shape)} and {layer.name!r} has {_words(layer_shape(layer))}."
             )
     arrays = tuple(level_zero(layer) for layer in layers)
-    if first.rgb:
+    if getattr(first, "rgb", False):
         arrays = tuple(without_alpha(a) for a in arrays)
     place = placement(first, channels_first=axes[0] == "C")
     spatial = [axes.replace("C", "").index(a) for a in spatial_axes(axes)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_unet.errors import DataError
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Layer
+    from napari.layers import Image, Labels, Layer
 
 AXIS_WORDS = {
     "t": "T",
@@ -60,8 +60,8 @@ class Reading:
         return f"{names}: {network}" if names else network
 
 
-def readings(layer: Image) -> list[Reading]:
-    """Ways to understand the axes of an image layer, the most likely one first.
+def readings(layer: Image | Labels) -> list[Reading]:
+    """Ways to understand the axes of a layer, the most likely one first.
 
     Axis labels that say what an axis is are believed.
 
@@ -94,12 +94,13 @@ def readings(layer: Image) -> list[Reading]:
                 if all(s is None or s == a for s, a in zip(said, axes, strict=True))
             ]
             candidates = fitting or candidates
-    if layer.rgb:
+    rgb = bool(getattr(layer, "rgb", False))  # Labels layers know no colours
+    if rgb:
         candidates = [axes for axes in candidates if "C" not in axes]
     found = []
     for axes in candidates:
         deep = "Z" in axes and layer_shape(layer)[axes.index("Z")] > 1
-        full = axes + "C" * bool(layer.rgb)
+        full = axes + "C" * rgb
         if "Z" in axes:
             found.append(Reading(full, 3 if deep else 2))
         found.append(Reading(full, 2))
