@@ -26,7 +26,7 @@ def blobs(shape: tuple[int, ...], seed: int = 0) -> NDArray[np.int32]:
     """Random blobs; some of them have several parts, and ids have gaps."""
     rng = np.random.default_rng(seed)
     noise = ndimage.gaussian_filter(rng.random(shape), 2.0)
-    labels, n = ndimage.label(noise > np.quantile(noise, 0.6))
+    labels, n = ndimage.label(noise > np.quantile(noise, 0.75))
     # scikit-image has no hull for flat objects in 3D.
     labels[np.bincount(labels.ravel())[labels] < 25] = 0
     merged = labels.copy()
@@ -101,19 +101,19 @@ STORES: dict[str, Callable[[NDArray[Any]], Any]] = {
 }
 
 
-@pytest.mark.parametrize("shape", [(61, 47), (14, 31, 29)])
+@pytest.mark.parametrize("shape", [(61, 47), (14, 41, 49)])
 def test_equals_scikit_image(shape: tuple[int, ...]) -> None:
     labels = blobs(shape)
     rng = np.random.default_rng(1)
     image = rng.integers(0, 60_000, (2, *shape)).astype(np.uint16)
     size = SIZES[len(shape)]
     table = measure_objects(labels, None, size, "micrometer", image=image)
-    assert len(table) > 5
+    assert len(table) > 2
     assert_equals_scikit_image(table, whole(labels, image, size))
 
 
 @pytest.mark.parametrize("store", STORES)
-@pytest.mark.parametrize("shape", [(61, 47), (14, 31, 29)])
+@pytest.mark.parametrize("shape", [(61, 47), (14, 41, 49)])
 def test_blocks_do_not_change_the_table(shape: tuple[int, ...], store: str) -> None:
     labels = blobs(shape)
     rng = np.random.default_rng(1)
@@ -277,7 +277,8 @@ def test_csv_can_be_read_back(tmp_path: Path) -> None:
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [int(r["id"]) for r in rows] == table["id"].tolist()
-    assert [float(r["area_um2"]) for r in rows] == table["area_um2"].tolist()
+    areas = [float(r["area_um2"]) for r in rows]
+    assert areas == pytest.approx(table["area_um2"].tolist())
     assert rows[-1]["intensity_mean"] == ""
     assert {r["touches_border"] for r in rows} <= {"0", "1"}
 

@@ -28,7 +28,8 @@ def test_pieces_do_not_cross_the_boundaries(shape: tuple[int, ...]) -> None:
     pairs = np.stack([pieces.ravel(), cells.ravel()])
     kinds, counts = np.unique(pairs, axis=1, return_counts=True)
     largest = ndimage.maximum(counts, kinds[0], np.unique(pieces))
-    assert largest.sum() / pieces.size > 0.95
+    # A regular grid reaches 0.73 in 3D.
+    assert largest.sum() / pieces.size > 0.93
     for number in np.unique(pieces)[::7]:
         assert ndimage.label(pieces == number)[1] == 1
 

@@ -56,7 +56,7 @@ class ObjectTable:
         return self.columns[name]
 
     def rows(self) -> Iterator[list[Any]]:
-        """Plain values row by row; what is not known is ``None``."""
+        """Plain values row by row, to 10 digits; what is not known is ``None``."""
         plain = [_plain(column) for column in self.columns.values()]
         return map(list, zip(*plain, strict=True))
 
@@ -111,7 +111,7 @@ def _plain(column: NDArray[Any]) -> list[Any]:
     if column.dtype.kind == "b":
         return [int(v) for v in values]
     if column.dtype.kind == "f":
-        return [None if v != v else v for v in values]
+        return [None if v != v else float(f"{v:.10g}") for v in values]
     return list(values)
 
 

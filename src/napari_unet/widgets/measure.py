@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QMenu,
     QPushButton,
-    QToolButton,
     QWidget,
 )
 
@@ -61,13 +60,11 @@ class MeasureWidget(DockWidget):
         form = self.add_form()
         missing = "There is no Labels layer: predict or paint some objects first."
         self.labels = LayerChoice(self.viewer, form, "Labels", missing)
-        self.images = QToolButton()
+        self.images = QPushButton()
         self.images.setToolTip("Image layers in which brightness is measured")
-        self.images.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.images.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self._menu = QMenu(self.images)
         self._menu.aboutToShow.connect(self._fill_menu)
-        self.images.setMenu(self._menu)
+        self.images.clicked.connect(self._open_menu)
         self.classes = ComboBox(
             choices=[(NO_CLASSES, None)],
             tooltip="A Labels layer whose values are classes: an object gets the most "
@@ -188,14 +185,16 @@ class MeasureWidget(DockWidget):
 
     def _show_images(self) -> None:
         names = [layer.name for layer in self.image_layers()]
-        self.images.setText(
-            ", ".join(names) if len(names) < 3 else f"{len(names)} images"
-        )
-        if not names:
-            self.images.setText("no image")
+        text = ", ".join(names) or "no image"
+        if len(text) > 20:
+            text = "1 image" if len(names) == 1 else f"{len(names)} images"
+        self.images.setText(text)
         layer = self.labels.layer.value
         fitting = [] if layer is None else fitting_images(self.viewer, layer)
         self.images.setEnabled(bool(fitting))
+
+    def _open_menu(self, _: bool = False) -> None:
+        self._menu.popup(self.images.mapToGlobal(self.images.rect().bottomLeft()))
 
     def _fill_menu(self) -> None:
         self._menu.clear()

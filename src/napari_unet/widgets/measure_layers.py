@@ -154,7 +154,7 @@ def box_layer(table: ObjectTable, items: Iterable[int], labels: Layer) -> Shapes
         shape_type="rectangle",
         edge_color="yellow",
         face_color="transparent",
-        edge_width=max(0.5, _typical_edge(corners) / 40),
+        edge_width=max(0.5, _typical_edge(corners) / 15),
         features=features,
         name=f"{labels.name} boxes",
         **placement(labels),

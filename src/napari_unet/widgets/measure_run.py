@@ -100,8 +100,11 @@ class MeasureRun(EngineRun):
         if not count:
             return "There are no objects: every value of these labels is 0."
         seconds = time.monotonic() - self._began
-        word = "row" if count == 1 else "rows"
-        return f"Measured in {seconds:.1f} seconds: {count:,} {word}."
+        # In a time-lapse, an object has a row in every frame.
+        noun = "row" if source.sample_axes else "object"
+        return (
+            f"Measured in {seconds:.1f} seconds: {count:,} {noun}{'s' * (count > 1)}."
+        )
 
 
 def _joined(parts: Sequence[Any]) -> NDArray[Any]:

@@ -121,8 +121,7 @@ class ObjectView(QTableView):
         self.objects = ObjectModel(self)
         self.setModel(self.objects)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setAlternatingRowColors(True)
-        self.setMinimumHeight(260)
+        self.setMinimumHeight(320)
         self.setSortingEnabled(True)
         header, rows = self.horizontalHeader(), self.verticalHeader()
         if header is not None and rows is not None:
