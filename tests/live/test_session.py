@@ -758,3 +758,21 @@ def test_percentiles_and_held_out_share_are_those_of_the_settings(
     assert run.session.intensity.low == np.percentile(image, 10)
     stored = run.stop().info.normalization
     assert (stored.low, stored.high) == (10, 90)
+
+
+def test_what_does_not_fit_of_a_model_is_told(start: Any, make_discs: Any) -> None:
+    image, truth = make_discs(64, 64)
+    first = start(image, config={"base_channels": 8})
+    first.annotate(truth)
+    first.until(StepDone)
+    model = first.stop()
+    run = start(image, start=model)
+    run.annotate(truth)
+    text = run.until(Notice).text
+    assert text.startswith(f"Nothing of the model {model.info.name!r} fits")
+    # A model of other classes is taken but for its last layer, which is no news.
+    again = start(image, values=(1, 2, 3), start=model, config={"base_channels": 8})
+    again.annotate(truth)
+    again.paint(3, slice(0, 2), slice(0, 20))
+    again.until(StepDone)
+    assert not again.told(Notice)

@@ -16,6 +16,7 @@ from napari_unet.live.project_info import (
     read_info,
 )
 from napari_unet.models.library import project_folder
+from napari_unet.networks.info import NetworkInfo
 from napari_unet.widgets.annotation_layer import class_names, color_class, name_class
 from napari_unet.widgets.session import Session
 from napari_unet.widgets.train import TrainWidget
@@ -224,19 +225,22 @@ def test_an_image_that_moved_is_taken_where_it_is_open(
 def test_learning_can_start_from_a_model(
     widget: TrainWidget, engine: Any, write_model: Any
 ) -> None:
-    right = write_model("right", task="classes")
+    live = NetworkInfo(name="pixel_unet", arguments={})
+    right = write_model("right", task="classes", network=live)
+    write_model("plain", task="classes")
     for name, changes in (
         ("objects", {"task": "objects"}),
         ("deep", {"task": "classes", "spatial": "ZYX"}),
         ("colour", {"task": "classes", "n_channels": 3}),
     ):
-        write_model(name, **changes)
+        write_model(name, network=live, **changes)
     widget.start_from.refresh()
     widget.viewer.add_image(PIXELS, name="cells")
     paint(widget)
     box = widget.start_from.box
     assert box.native.currentText() == "Automatic"
     for name, sentence in (
+        ("plain", "was not learnt while painting"),
         ("objects", "finds objects, not classes"),
         ("deep", "3D one, and a 2D one"),
         ("colour", "3 channel(s), and the image has 1"),
@@ -245,6 +249,20 @@ def test_learning_can_start_from_a_model(
         widget.check()
         assert sentence in widget.live.problem.text()
         assert not widget.live.main.isEnabled()
+    entries = {
+        box.native.itemText(n): box.native.model().item(n)
+        for n in range(box.native.count())
+    }
+    assert {name for name, item in entries.items() if item.isEnabled()} == {
+        "Automatic",
+        "From scratch",
+        "right",
+    }
+    assert "3D one" in entries["deep"].toolTip()
+    words = widget.start_from.reasons.text()
+    assert words.startswith("Not for this: ")
+    assert words.endswith("; and 1 more.")
+    assert "'right'" not in words
     box.value = right
     widget.check()
     widget.train()

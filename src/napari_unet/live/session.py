@@ -43,7 +43,7 @@ from napari_unet.live.progress import Progress
 from napari_unet.live.project import Project
 from napari_unet.live.result import live_model
 from napari_unet.live.screen import Event, Screen, Shared
-from napari_unet.live.starters import STARTER_STEPS, try_starter
+from napari_unet.live.starters import STARTER_STEPS, share_that_fits, try_starter
 from napari_unet.live.strokes import StrokeBook
 from napari_unet.live.survey import Survey
 from napari_unet.live.waiting import what_is_missing
@@ -157,6 +157,8 @@ class LiveSession:
         """Of the last strokes that were learnt."""
         self._new_strokes = False
         self._diverged = self._steady = 0
+        self._notes: list[str] = []
+        """What is to be told."""
         self._losses: deque[float] = deque(maxlen=10)
         self._clock = Clock()
 
@@ -185,6 +187,8 @@ class LiveSession:
         yield self._told
         while not self._stop():
             yield from self._listen()
+            while self._notes:
+                yield Notice(self._notes.pop(0))
             if self._new_strokes:
                 yield from self._learn_strokes()
             yield from self._show()
@@ -352,12 +356,25 @@ class LiveSession:
             head_start = self.progress.head_start
             self.learner.adopt(keep.average.network.state_dict(), keep.step_count)
         elif self._start is not None:
-            self.learner.adopt(dict(self._start.network.state_dict()), 0)
+            self._adopt(self.learner, self._start)
         elif self._starter:
             head_start = STARTER_STEPS if try_starter(self.learner) else 0
         self.progress.begin(self.learner, head_start)
         self._losses.clear()
         self.screen.stale = True
+
+    def _adopt(self, learner: LiveLearner, start: Model) -> None:
+        """Begin with a model's weights as far as they fit; what did not is told."""
+        state = dict(start.network.state_dict())
+        share = share_that_fits(learner, state)
+        learner.adopt(state, 0)
+        if share < 1:
+            begin = "Nothing" if share == 0 else f"Only {share:.0%}"
+            rest = "learning begins" if share == 0 else "the rest begins"
+            self._notes.append(
+                f"{begin} of the model {start.info.name!r} fits the network that "
+                f"learns here, which has other settings: {rest} from scratch."
+            )
 
     def _find_next(self) -> Iterator[Event]:
         if self.learner is None:

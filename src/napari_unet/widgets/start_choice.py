@@ -7,41 +7,64 @@ from typing import Any
 
 from magicgui.widgets import ComboBox
 from psygnal import Signal
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QStandardItemModel
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unet.config import TrainingConfig
-from napari_unet.errors import ConfigError, ModelFileError
+from napari_unet.errors import ConfigError, ModelFileError, UserError
 from napari_unet.models.info import ModelInfo
 from napari_unet.models.library import list_models, model_name
 from napari_unet.models.model_file import read_info
 from napari_unet.widgets.layers import ImageSnapshot
 from napari_unet.widgets.session import Session
-from napari_unet.widgets.style import narrow
+from napari_unet.widgets.style import Colors, Message, narrow
 
 AUTOMATIC = "auto"
 SCRATCH = "scratch"
 
 
-class StartChoice:
-    """Automatic, from scratch, or a model of the library."""
+LIVE_NETWORK = "pixel_unet"
+MAX_REASONS = 3
+"""Models that do not fit beyond this number are not listed in words."""
+
+
+class StartChoice(QWidget):
+    """Automatic, from scratch, or a model of the library.
+
+    Models that do not fit can be seen but not chosen; a sentence says why.
+    """
 
     changed = Signal()
 
-    def __init__(self, news: Session) -> None:
+    def __init__(self, news: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
         self._news = news
         self._cache: dict[tuple[Path, float], ModelInfo] = {}
+        self._reasons: dict[Path, str] = {}
         self.box = ComboBox(
             choices=[],
             tooltip="Automatic: the model that ships with the plugin, where it fits "
             "your strokes. Or go on from a model of yours",
         )
+        self.reasons = Message("quiet")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.box.native)
+        layout.addWidget(self.reasons)
         narrow(self.box.native)
         self.box.changed.connect(self._on_changed)
         news.model_saved.connect(self.refresh)
         self.refresh()
 
-    def close(self) -> None:
+    def close_news(self) -> None:
         """Listen to news no longer."""
         self._news.model_saved.disconnect(self.refresh)
+
+    def set_colors(self, colors: Colors) -> None:
+        """Follow a change of theme."""
+        self.reasons.set_colors(colors)
 
     def refresh(self, _: Any = None) -> None:
         """Offer the models that are in the library now."""
@@ -53,6 +76,22 @@ class StartChoice:
                 *((model_name(path), path) for path in list_models()),
             ]
             self.box.value = before if before in self.box.choices else AUTOMATIC
+        self._reasons = {}
+
+    def offer(self, image: ImageSnapshot, config: TrainingConfig) -> None:
+        """Let only those models be chosen from which learning can begin here."""
+        reasons = {}
+        for choice in self.box.choices:
+            if isinstance(choice, Path):
+                try:
+                    reason = why_not(self._info(choice), image, config)
+                except UserError as error:
+                    reason = str(error)
+                if reason:
+                    reasons[choice] = reason
+        if reasons != self._reasons:
+            self._reasons = reasons
+            self._show_reasons()
 
     def start(self, image: ImageSnapshot, config: TrainingConfig) -> dict[str, Any]:
         """What the engine is told.
@@ -65,8 +104,28 @@ class StartChoice:
         chosen = self.box.value
         if not isinstance(chosen, Path):
             return {"kind": chosen or AUTOMATIC}
-        check_fit(self._info(chosen), model_name(chosen), image, config)
+        reason = why_not(self._info(chosen), image, config)
+        if reason:
+            raise ConfigError(
+                f"The model {model_name(chosen)!r} {reason}: choose another one under "
+                "Start from."
+            )
         return {"kind": "model", "path": str(chosen)}
+
+    def _show_reasons(self) -> None:
+        items = self.box.native.model()
+        if isinstance(items, QStandardItemModel):
+            for number, choice in enumerate(self.box.choices):
+                item = items.item(number)
+                reason = self._reasons.get(choice, "")
+                item.setEnabled(not reason)
+                item.setData(reason or None, Qt.ItemDataRole.ToolTipRole)
+        listed = [
+            f"{model_name(path)!r} {reason}" for path, reason in self._reasons.items()
+        ]
+        if len(listed) > MAX_REASONS:
+            listed[MAX_REASONS:] = [f"and {len(listed) - MAX_REASONS} more"]
+        self.reasons.say(f"Not for this: {'; '.join(listed)}." if listed else "")
 
     def _info(self, path: Path) -> ModelInfo:
         try:
@@ -77,36 +136,27 @@ class StartChoice:
                 "Start from."
             ) from error
         if key not in self._cache:
-            self._cache = {key: read_info(path)}
+            self._cache[key] = read_info(path)
         return self._cache[key]
 
     def _on_changed(self, _: Any = None) -> None:
         self.changed.emit()
 
 
-def check_fit(
-    info: ModelInfo, name: str, image: ImageSnapshot, config: TrainingConfig
-) -> None:
-    """See whether learning can start from a model.
+def why_not(info: ModelInfo, image: ImageSnapshot, config: TrainingConfig) -> str:
+    """Why learning cannot begin with a model, such as "finds objects, not classes".
 
-    Raises
-    ------
-    ConfigError
-        If not; the sentence says why.
+    Empty if it can.
     """
     source = image.source
-    again = "choose another one under Start from"
+    if info.network.name != LIVE_NETWORK:
+        return "was not learnt while painting and has another network"
     if info.task != config.task:
-        raise ConfigError(
-            f"The model {name!r} finds {info.task}, not {config.task}: {again}."
-        )
+        return f"finds {info.task}, not {config.task}"
     if info.ndim != source.ndim:
-        raise ConfigError(
-            f"The model {name!r} is a {info.ndim}D one, and a {source.ndim}D one is "
-            f"needed here: {again}."
-        )
+        return f"is a {info.ndim}D one, and a {source.ndim}D one is needed here"
     if info.n_channels != source.n_channels:
-        raise ConfigError(
-            f"The model {name!r} takes {info.n_channels} channel(s), and the image has "
-            f"{source.n_channels}: {again}."
+        return (
+            f"takes {info.n_channels} channel(s), and the image has {source.n_channels}"
         )
+    return ""

@@ -113,7 +113,7 @@ class TrainWidget(DockWidget):
         self._form = form
         numbers = QWidget()
         self._advanced_form = make_form(numbers)
-        self._advanced_form.addRow("Start from", self.start_from.box.native)
+        self._advanced_form.addRow("Start from", self.start_from)
         self.advanced = ConfigForm(
             TrainingConfig, self._advanced_form, without=NOT_ADVANCED
         )
@@ -208,6 +208,7 @@ class TrainWidget(DockWidget):
         try:
             image, _, config = self.choices.checked()
             if self.live_mode:
+                self.start_from.offer(image, config)
                 self.start_from.start(image, config)
         except UserError as error:
             problem = str(error)
@@ -333,7 +334,7 @@ class TrainWidget(DockWidget):
         live = isinstance(self.active_run, LiveRun)
         show_row(self._form, self.learn.native, visible=self.sparse)
         show_row(self._form, self.preset.native, visible=not live)
-        show_row(self._advanced_form, self.start_from.box.native, visible=live)
+        show_row(self._advanced_form, self.start_from, visible=live)
         self.advanced.leave_out(NOT_LIVE if live else frozenset())
         self.panel.setVisible(not live)
         self.live.setVisible(live)
@@ -364,7 +365,8 @@ class TrainWidget(DockWidget):
 
     def apply_theme(self, _: Any = None) -> Colors:
         colors = super().apply_theme()
-        for part in (self.panel, self.live, self.again, self.plot, self.annotation):
+        parts = (self.panel, self.live, self.again, self.plot, self.annotation)
+        for part in (*parts, self.start_from):
             part.set_colors(colors)
         return colors
 
@@ -379,7 +381,7 @@ class TrainWidget(DockWidget):
         self.live.run.classes_told.disconnect(self._keep_classes)
         self.live.close_run()
         self.keeper.end()
-        self.start_from.close()
+        self.start_from.close_news()
         self.annotation.close()
         self.run.stop()
 
