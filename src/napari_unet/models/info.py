@@ -35,7 +35,9 @@ class TrainingSummary(_Part):
     seconds: float = 0.0
     score: float | None = None
     score_name: str = ""
-    """``"mean Dice"`` or ``"mean AP@0.5:0.9"``, on the held-out part."""
+    """``"mean Dice"``, ``"mean AP@0.5:0.9"`` or ``"R²"``, on the held-out part."""
+    scores: dict[str, float] = {}
+    """Further scores by name, such as ``"MAE"`` in the unit of the values."""
     device: str = ""
     config: dict[str, Any] = {}
     versions: dict[str, str] = {}
@@ -50,7 +52,8 @@ class ModelInfo(_Part):
     spatial: Literal["YX", "ZYX"]
     n_channels: int = Field(gt=0)
     classes: list[ClassInfo]
-    """Output classes in order; task ``objects`` has background and one object class."""
+    """Output classes in order; task ``objects`` has background and one object class,
+    ``regression`` none."""
     network: NetworkInfo
     normalization: NormalizationInfo = NormalizationInfo()
     decoder: DecoderInfo | None = None
@@ -71,4 +74,6 @@ class ModelInfo(_Part):
         """Names of the network's probability maps, as shown to users."""
         if self.task == "objects":
             return ["foreground", "centre distance"]
+        if self.task == "regression":
+            return ["value"]
         return [c.name for c in self.classes]

@@ -42,6 +42,12 @@ class UNet(nn.Module):
     stem : tuple
         Stride along (Z) Y X of a first convolution, undone by the last one. With 2 the
         finest level, which costs most, runs at half resolution. 1 means no stem.
+    dropout : float
+        Share of the features at the end of the way down that is left out while
+        training, as in the paper.
+    rescale : tuple of float, optional
+        Offset and scale: the output is brought from spreads around 0 to the unit of
+        what is predicted.
 
     Notes
     -----
@@ -58,6 +64,8 @@ class UNet(nn.Module):
         kernels: Sequence[Sequence[int]],
         convolutions: Sequence[int],
         stem: Sequence[int],
+        dropout: float = 0.0,
+        rescale: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         levels = len(channels)
@@ -69,6 +77,7 @@ class UNet(nn.Module):
         self.strides: list[Size] = [tuple(s) for s in strides]
         self.kernels: list[Size] = [tuple(k) for k in kernels]
         self.convolutions = list(convolutions)
+        self.rescale = None if rescale is None else (rescale[0], rescale[1])
         ndim = len(self.stem_stride)
         widths = list(channels)
 
@@ -88,6 +97,8 @@ class UNet(nn.Module):
                 pool_args: Any = (self.strides[level],)
                 self.pools.append(MAX_POOL[ndim](*pool_args))
 
+        # Without parameters: weights fit networks with and without it.
+        self.dropout: nn.Module = nn.Dropout(dropout) if dropout else nn.Identity()
         self.ups = nn.ModuleList()
         self.decoder = nn.ModuleList()
         for level in reversed(range(len(widths) - 1)):
@@ -158,7 +169,12 @@ class UNet(nn.Module):
             x = block(x)
             skips.append(x)
         skips.pop()
+        x = self.dropout(x)
         for up, block in zip(self.ups, self.decoder, strict=True):
             x = block(torch.cat([skips.pop(), up(x)], dim=1))
         out: Tensor = self.head(x)
+        if self.rescale is not None:
+            offset, scale = self.rescale
+            # In full precision: an offset may be large beside what varies.
+            out = out.float() * scale + offset
         return out

@@ -22,6 +22,8 @@ class Started:
     """The resolved plan, for showing and logging."""
     notes: list[str] = field(default_factory=list)
     """Sentences worth knowing: no held-out part, few annotations, and so on."""
+    recipe: list[dict[str, str]] = field(default_factory=list)
+    """What was chosen and why: the fields of each :class:`~.recipe.Choice`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import torch
 
 from napari_unet.config import TrainingConfig
 from napari_unet.data.split import Part
+from napari_unet.data.values import Spread, ValueAnnotation, measure_spread
 from napari_unet.errors import ConfigError
 from napari_unet.networks.info import NetworkInfo
 
@@ -28,6 +29,8 @@ BASE_CHANNELS = {("cpu", 2): 32, ("cpu", 3): 16, ("gpu", 2): 32, ("gpu", 3): 32}
 MAX_CHANNELS = 320
 MAX_LEVELS = 5
 LEARNING_RATE = 2e-3
+MAX_CLASS_WEIGHT = 10.0
+"""Of a balanced class, against the middle one: rarer classes would only make noise."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,10 @@ class TrainingPlan:
     turnable: tuple[bool, ...]
     """Per axis: whether patches may be turned and scaled in it."""
     voxel_size: tuple[float, ...]
+    class_weights: tuple[float, ...] = ()
+    """One for each class; empty where all count the same."""
+    spread: Spread | None = None
+    """Where the values of task ``regression`` lie."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for events and files."""
@@ -59,8 +66,21 @@ def make_plan(
     parts: Sequence[Part],
     n_outputs: int,
     device: torch.device,
+    class_counts: Sequence[int] = (),
 ) -> TrainingPlan:
     """Choose what `config` leaves open.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    parts : sequence of Part
+        What teaches.
+    n_outputs : int
+        Channels of the network's output.
+    device : torch.device
+    class_counts : sequence of int
+        Annotated voxels of each class, for class weights; for task ``objects`` of
+        background and objects.
 
     Raises
     ------
@@ -71,8 +91,9 @@ def make_plan(
     ndim = source.ndim
     kind = ("cpu" if device.type == "cpu" else "gpu", ndim)
     voxel = np.median([p.annotation.source.voxel_size for p in parts], axis=0)
-    spacing = voxel / voxel.min()
+    spacing = _spacing(config, voxel)
     sizes = np.median([[b - a for a, b in p.box] for p in parts], axis=0)
+    spread = _spread(parts)
     patch = config.patch_size or _patch(sizes, spacing, _edge(config, sizes, kind))
     if len(patch) != ndim:
         raise ConfigError(
@@ -80,7 +101,7 @@ def make_plan(
             f"{ndim} spatial axes: give one number per axis."
         )
     network, divisor = _network(
-        config, patch, spacing, source.n_channels, n_outputs, kind
+        config, patch, spacing, source.n_channels, n_outputs, kind, spread
     )
     patch = tuple(math.ceil(p / d) * d for p, d in zip(patch, divisor, strict=True))
     batch = config.batch_size or min(
@@ -95,7 +116,57 @@ def make_plan(
         max_steps=config.max_steps,
         turnable=tuple(bool(s < 1.5) for s in spacing),
         voxel_size=tuple(float(v) for v in voxel),
+        class_weights=class_weights(config, class_counts),
+        spread=spread,
     )
+
+
+def _spacing(
+    config: TrainingConfig, voxel: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
+    """Length of a voxel along each axis over the shortest one."""
+    if config.anisotropy is not None and len(voxel) == 3:
+        voxel = np.array([config.anisotropy * voxel[1:].mean(), *voxel[1:]])
+    spacing: np.ndarray[Any, Any] = voxel / voxel.min()
+    return spacing
+
+
+def _spread(parts: Sequence[Part]) -> Spread | None:
+    found = [
+        (p.annotation, p.sample, p.box)
+        for p in parts
+        if isinstance(p.annotation, ValueAnnotation)
+    ]
+    return measure_spread(found) if found else None
+
+
+def class_weights(
+    config: TrainingConfig, class_counts: Sequence[int]
+) -> tuple[float, ...]:
+    """How much each class counts in the loss; empty where all count the same.
+
+    Balanced weights are median frequency over frequency (Eigen and Fergus 2015), cut
+    at `MAX_CLASS_WEIGHT` either way.
+
+    Raises
+    ------
+    ConfigError
+        If there is not one number for each class.
+    """
+    wish = config.loss.class_weights
+    if wish == "equal" or config.task == "regression":
+        return ()
+    if wish == "balanced":
+        counts = np.maximum(np.asarray(class_counts, float), 1)
+        weights = np.median(counts) / counts if counts.size else counts
+        weights = weights.clip(1 / MAX_CLASS_WEIGHT, MAX_CLASS_WEIGHT)
+        return tuple(round(float(w), 4) for w in weights)
+    if len(wish) != len(class_counts):
+        raise ConfigError(
+            f"There are {len(wish)} class weights, but {len(class_counts)} classes: "
+            "give one number for each class, background first."
+        )
+    return tuple(wish)
 
 
 def _edge(
@@ -108,7 +179,8 @@ def _edge(
     that are annotated everywhere fill larger patches just as well.
     """
     edge = PATCH[kind]
-    if kind == ("cpu", 2) and config.annotation == "complete":
+    whole = config.annotation == "complete" or config.task == "regression"
+    if kind == ("cpu", 2) and whole:
         return float(np.clip(sizes.min() / 2, edge, 2 * edge))
     return edge
 
@@ -143,6 +215,7 @@ def _network(
     n_in: int,
     n_out: int,
     kind: tuple[str, int],
+    spread: Spread | None,
 ) -> tuple[NetworkInfo, tuple[int, ...]]:
     """Pooling and kernels that follow the voxel size, after nnU-Net (Isensee 2021).
 
@@ -171,7 +244,7 @@ def _network(
     base = config.base_channels or BASE_CHANNELS[kind]
     channels = [min(base * 2**i, MAX_CHANNELS) for i in range(len(kernels))]
     divisor = tuple(int(d) for d in np.prod([stem, *strides], axis=0))
-    arguments = {
+    arguments: dict[str, Any] = {
         "n_in": n_in,
         "n_out": n_out,
         "channels": channels,
@@ -180,4 +253,8 @@ def _network(
         "convolutions": _convolutions(len(kernels), kind),
         "stem": stem,
     }
+    if config.dropout:
+        arguments["dropout"] = config.dropout
+    if spread is not None:
+        arguments["rescale"] = [spread.offset, spread.scale]
     return NetworkInfo(name="unet", arguments=arguments), divisor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from napari_unet.config import TrainingConfig
 from napari_unet.data.augmentation import Augmentation
 from napari_unet.data.sampling import Batch, PatchSampler
 from napari_unet.device import autocast, memory_format
-from napari_unet.losses.masked import classes_loss, objects_loss
+from napari_unet.losses.objectives import ObjectiveSettings, make_objective
+from napari_unet.metrics.values import ValueErrors
 from napari_unet.networks.registry import build_network
 from napari_unet.segmentation.settings import DecoderInfo
 from napari_unet.stopping import Stop, never
@@ -49,6 +51,12 @@ DIVERGED = (
     "the loss became infinite or not a number; the last good weights are kept: try a "
     "lower learning rate"
 )
+
+
+def objective_settings(plan: TrainingPlan, config: TrainingConfig) -> ObjectiveSettings:
+    """What the loss of a run has to know."""
+    scale = 1.0 if plan.spread is None else plan.spread.scale
+    return ObjectiveSettings(config.loss, plan.class_weights, scale)
 
 
 @dataclass
@@ -111,6 +119,7 @@ class Trainer:
         self.augmentation = Augmentation(
             config.augmentation, plan.patch_size, plan.turnable
         )
+        self.objective = make_objective(config.task, objective_settings(plan, config))
         self.progress = Progress()
         self.best: dict[str, Tensor] | None = None
 
@@ -205,12 +214,9 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         image: Any = batch.image
         image = image.contiguous(memory_format=self._format)
-        with autocast(self.device, self.precision):
+        with self._random_layers(), autocast(self.device, self.precision):
             logits = self.network(image)
-        if batch.distance is None:
-            loss = classes_loss(logits, batch.index)
-        else:
-            loss = objects_loss(logits, batch.index, batch.distance)
+        loss = self.objective(logits, batch)
         value = float(loss.detach())
         if not math.isfinite(value):
             return value
@@ -221,14 +227,31 @@ class Trainer:
         self._scaler.update()
         return value
 
+    @contextmanager
+    def _random_layers(self) -> Generator[None]:
+        """What dropout draws: from the seed and the step, so that runs repeat."""
+        if not self.config.dropout:
+            yield
+            return
+        devices = [self.device.index or 0] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices, device_type="cuda"):
+            torch.manual_seed(
+                (self.config.seed * 1_000_003 + self.progress.step) % 2**63
+            )
+            yield
+
     def _to_device(self, batch: Batch) -> Batch:
         if self.device.type == "cpu":
             return batch
-        distance = batch.distance
+
+        def moved(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(self.device, non_blocking=True)
+
         return Batch(
             batch.image.to(self.device, non_blocking=True),
             batch.index.to(self.device, non_blocking=True),
-            None if distance is None else distance.to(self.device, non_blocking=True),
+            moved(batch.distance),
+            values=moved(batch.values),
         )
 
     def _validate(self) -> Validated:
@@ -262,6 +285,13 @@ class Trainer:
         maps = self.validation.maps(network, self.device, self.precision)
         decoder = self.validation.fit_decoder(maps)
         return decoder, self.validation.score(maps, decoder)
+
+    def value_errors(self, network: nn.Module) -> ValueErrors | None:
+        """Errors of a regression on the held-out part; ``None`` without one."""
+        if self.validation is None:
+            return None
+        maps = self.validation.maps(network, self.device, self.precision)
+        return self.validation.value_errors(maps)
 
     def checkpoint(self) -> Checkpoint:
         """Everything needed to go on from here."""

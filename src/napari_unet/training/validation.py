@@ -9,15 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from napari_unet.config import Task
 from napari_unet.data.classes import ClassInfo
 from napari_unet.data.sampling import Region
 from napari_unet.data.targets import make_target
-from napari_unet.losses.masked import classes_loss, objects_loss
+from napari_unet.losses.objectives import Objective, ObjectiveSettings, make_objective
 from napari_unet.metrics.classes import class_scores, confusion
 from napari_unet.metrics.objects import match_objects, pool
+from napari_unet.metrics.values import ValueErrors, pool_values, value_errors
 from napari_unet.prediction.predictor import Predictor, TileMaps
 from napari_unet.segmentation.objects import decode_objects
 from napari_unet.segmentation.settings import DecoderInfo
@@ -26,7 +27,11 @@ AP_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 FOREGROUND_THRESHOLDS = (0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65)
 SEED_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
-SCORE_NAMES: dict[Task, str] = {"classes": "mean Dice", "objects": "mean AP@0.5:0.9"}
+SCORE_NAMES: dict[Task, str] = {
+    "classes": "mean Dice",
+    "objects": "mean AP@0.5:0.9",
+    "regression": "R²",
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,17 @@ class _Truth:
     distance: NDArray[np.float32] | None
     instances: NDArray[np.int32] | None
     """Ids; 0 background, -1 not annotated."""
+    values: NDArray[np.float32] | None
+    """V (Z) Y X of task ``regression``."""
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What a loss compares the maps of one region with, as a batch of one."""
+
+    index: Tensor
+    distance: Tensor | None
+    values: Tensor | None
 
 
 class Validation:
@@ -47,12 +63,19 @@ class Validation:
     regions : sequence of Region
     task, classes
         As in the model.
+    objective : Objective, optional
+        The loss that is told; the default one of the task otherwise.
     """
 
     def __init__(
-        self, regions: Sequence[Region], task: Task, classes: Sequence[ClassInfo]
+        self,
+        regions: Sequence[Region],
+        task: Task,
+        classes: Sequence[ClassInfo],
+        objective: Objective | None = None,
     ) -> None:
         self.task = task
+        self.objective = objective or make_objective(task, ObjectiveSettings())
         self.classes = list(classes)
         self._truths = [_truth(r, task, classes) for r in regions]
         sizes = [
@@ -91,19 +114,16 @@ class Validation:
         """The training loss on the held-out part, mean over regions."""
         losses = []
         for truth, m in zip(self._truths, maps, strict=True):
-            index = torch.from_numpy(truth.index.astype(np.int64)).unsqueeze(0)
-            probability = torch.from_numpy(m).unsqueeze(0).clamp(1e-6, 1 - 1e-6)
-            if truth.distance is None:
-                losses.append(classes_loss(probability.log(), index))
-            else:
-                distance = torch.from_numpy(truth.distance).unsqueeze(0)
-                losses.append(objects_loss(probability.logit(), index, distance))
+            found = torch.from_numpy(m).unsqueeze(0)
+            losses.append(self.objective(_logits(found, self.task), _compared(truth)))
         return float(torch.stack(losses).mean())
 
     def score(
         self, maps: Sequence[NDArray[np.float32]], decoder: DecoderInfo | None
     ) -> float:
-        """Mean Dice (``classes``) or mean AP at IoU 0.5 … 0.9 (``objects``)."""
+        """Mean Dice, mean AP at IoU 0.5 … 0.9 (``objects``) or R² (``regression``)."""
+        if self.task == "regression":
+            return float(np.nan_to_num(self.value_errors(maps).r2))
         if self.task == "objects":
             return self._object_score(maps, decoder or DecoderInfo())
         values = list(range(len(self.classes)))
@@ -114,6 +134,14 @@ class Validation:
         ]
         scores = class_scores(tables, values, background)
         return float(np.nan_to_num(scores.mean_dice))
+
+    def value_errors(self, maps: Sequence[NDArray[np.float32]]) -> ValueErrors:
+        """Errors over all held-out regions (``regression``)."""
+        return pool_values(
+            value_errors(np.where(t.index >= 0, t.values[0], np.nan), m[0])
+            for t, m in zip(self._truths, maps, strict=True)
+            if t.values is not None
+        )
 
     def _object_score(
         self, maps: Sequence[NDArray[np.float32]], decoder: DecoderInfo
@@ -160,11 +188,26 @@ class Validation:
 
 
 def _truth(region: Region, task: Task, classes: Sequence[ClassInfo]) -> _Truth:
-    key = tuple(slice(*b) for b in region.box)
     target = make_target(region.annotation, region.sample, task, classes)
-    instances = distance = None
+    target = target.cut(region.box)
+    instances = None
     if target.distance is not None:
-        distance = target.distance[key].copy()
         instances = region.annotation.read(region.sample, region.box)
-        instances = np.where(target.index[key] == 0, 0, instances)
-    return _Truth(region, target.index[key].copy(), distance, instances)
+        instances = np.where(target.index == 0, 0, instances)
+    return _Truth(region, target.index, target.distance, instances, target.values)
+
+
+def _compared(truth: _Truth) -> _Compared:
+    def one(array: NDArray[np.float32] | None) -> Tensor | None:
+        return None if array is None else torch.from_numpy(array).unsqueeze(0)
+
+    index = torch.from_numpy(truth.index.astype(np.int64)).unsqueeze(0)
+    return _Compared(index, one(truth.distance), one(truth.values))
+
+
+def _logits(maps: Tensor, task: Task) -> Tensor:
+    """What the network said, from what the predictor made of it."""
+    if task == "regression":
+        return maps
+    probability = maps.clamp(1e-6, 1 - 1e-6)
+    return probability.log() if task == "classes" else probability.logit()

@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from napari_unet.data.sampling import PatchSampler, Region
 from napari_unet.data.split import Part, Split, split_annotations, whole_parts
 from napari_unet.device import describe, pick_device, pick_precision, versions
 from napari_unet.errors import AnnotationError, ConfigError, DataError
+from napari_unet.losses.objectives import make_objective
 from napari_unet.models.info import ModelInfo, TrainingSummary
 from napari_unet.models.model import Model
 from napari_unet.segmentation.settings import DecoderInfo
@@ -38,7 +39,8 @@ from napari_unet.training.events import (
     Validated,
 )
 from napari_unet.training.plan import TrainingPlan, make_plan
-from napari_unet.training.trainer import Trainer
+from napari_unet.training.recipe import Choice, explain
+from napari_unet.training.trainer import Trainer, objective_settings
 from napari_unet.training.validation import SCORE_NAMES, Validation
 
 SECONDS_BETWEEN_SAVES = 30.0
@@ -86,11 +88,14 @@ def train(
     AnnotationError, DataError, ConfigError
         If the images, the annotation or the settings cannot be used.
     """
-    run = _Run.prepare(pairs, config, validation, classes, name)
+    run = TrainingSetup.prepare(pairs, config, validation, classes, name)
     trainer = run.trainer
     if resume is not None:
         _resume(trainer, Checkpoint.load(resume))
-    yield Started(describe(run.device, run.precision), run.plan.as_dict(), run.notes)
+    recipe = [asdict(choice) for choice in run.recipe()]
+    yield Started(
+        describe(run.device, run.precision), run.plan.as_dict(), run.notes, recipe
+    )
     saved_at, unsaved = time.monotonic(), False
     for event in trainer.run(stop):
         if isinstance(event, Finished):
@@ -127,8 +132,8 @@ def _resume(trainer: Trainer, checkpoint: Checkpoint) -> None:
 
 
 @dataclass
-class _Run:
-    """A training run with what its model file has to tell."""
+class TrainingSetup:
+    """A training run before its first step, with what its model file has to tell."""
 
     trainer: Trainer
     plan: TrainingPlan
@@ -140,6 +145,7 @@ class _Run:
     precision: torch.dtype
     notes: list[str]
     annotated: dict[str, int]
+    percentiles: NormalizationInfo
 
     @classmethod
     def prepare(
@@ -149,7 +155,14 @@ class _Run:
         validation: Sequence[Annotation],
         classes: Sequence[ClassInfo] | None,
         name: str,
-    ) -> _Run:
+    ) -> TrainingSetup:
+        """Choose everything; nothing is trained yet.
+
+        Raises
+        ------
+        AnnotationError, DataError, ConfigError
+            If the images, the annotation or the settings cannot be used.
+        """
         _check_alike([*pairs, *validation])
         _check(pairs, config)
         counts = [p.count_values() for p in pairs]
@@ -163,21 +176,39 @@ class _Run:
             )
         notes = [split.note] if split.note else []
         device = pick_device(config.device)
-        n_outputs = 2 if config.task == "objects" else len(known)
-        plan = make_plan(config, split.training, n_outputs, device)
+        n_outputs = {"objects": 2, "regression": 1}.get(config.task, len(known))
+        annotated = _annotated(counts, known, background, config)
+        plan = make_plan(
+            config,
+            split.training,
+            n_outputs,
+            device,
+            _class_counts(annotated, config),
+        )
         precision = pick_precision(device, config.precision)
         ranges: dict[int, IntensityRange] = {}
-        training = _regions(split.training, ranges)
-        held_out = _regions(split.validation, ranges)
+        percentiles = NormalizationInfo(
+            low=config.low_percentile, high=config.high_percentile
+        )
+        training = _regions(split.training, ranges, percentiles)
+        held_out = _regions(split.validation, ranges, percentiles)
         margin = _margin(config, plan)
         sampler = PatchSampler(training, config.task, known, plan.patch_size, margin)
-        measured = Validation(held_out, config.task, known) if held_out else None
+        objective = make_objective(config.task, objective_settings(plan, config))
+        measured = None
+        if held_out:
+            measured = Validation(held_out, config.task, known, objective)
         trainer = Trainer(plan, config, sampler, measured, device, precision)
-        annotated = _annotated(counts, known, background, config)
         return cls(
             trainer, plan, config, known, split, name, device, precision, notes,
-            annotated,
+            annotated, percentiles,
         )  # fmt: skip
+
+    def recipe(self) -> list[Choice]:
+        """What was chosen, and why."""
+        return explain(
+            self.config, self.plan, self.split, self.annotated, self.device.type
+        )
 
     def finish(self, event: Finished) -> Model:
         """The model at the end of the run, its decoder fitted to the held-out part."""
@@ -202,6 +233,7 @@ class _Run:
             seconds=round(trainer.progress.seconds, 1),
             score=score,
             score_name=SCORE_NAMES[self.config.task] if score is not None else "",
+            scores=self._value_scores(finished),
             device=describe(self.device, self.precision),
             config=self.config.model_dump(mode="json"),
             versions=versions(),
@@ -213,7 +245,7 @@ class _Run:
             n_channels=source.n_channels,
             classes=self.classes,
             network=self.plan.network,
-            normalization=NormalizationInfo(),
+            normalization=self.percentiles,
             decoder=decoder,
             voxel_size=list(self.plan.voxel_size),
             unit=source.unit,
@@ -221,6 +253,16 @@ class _Run:
             training=summary,
         )
         return Model(network, info)
+
+    def _value_scores(self, finished: Finished | None) -> dict[str, float]:
+        """Errors on the held-out part at the end of a regression."""
+        trainer = self.trainer
+        if self.config.task != "regression" or finished is None:
+            return {}
+        errors = trainer.value_errors(trainer.best_network())
+        if errors is None or not errors.pixels:
+            return {}
+        return {"MAE": errors.mae, "RMSE": errors.rmse}
 
 
 def _check_alike(annotations: Sequence[Annotation]) -> None:
@@ -248,6 +290,8 @@ def _classes(
 ) -> list[ClassInfo]:
     if config.task == "objects":
         return object_classes(background)
+    if config.task == "regression":
+        return []
     values = sorted(set().union(*counts))
     # Background that nobody painted is no class: the network could not learn it.
     return make_classes(values, background if background in values else None)
@@ -263,6 +307,8 @@ def _annotated(
     total = sum((Counter(c) for c in counts), Counter())
     if config.task == "classes":
         return {c.name: total[c.value] for c in classes}
+    if config.task == "regression":
+        return {"values": total.total()}
     behind = 0 if background is None else total[background]
     return {
         # Ids start again in every image.
@@ -272,12 +318,23 @@ def _annotated(
     }
 
 
-def _regions(parts: Sequence[Part], ranges: dict[int, IntensityRange]) -> list[Region]:
+def _class_counts(annotated: dict[str, int], config: TrainingConfig) -> list[int]:
+    """Annotated voxels of each class in the order of the loss."""
+    if config.task == "objects":
+        return [annotated["background voxels"], annotated["object voxels"]]
+    return list(annotated.values())
+
+
+def _regions(
+    parts: Sequence[Part],
+    ranges: dict[int, IntensityRange],
+    percentiles: NormalizationInfo,
+) -> list[Region]:
     regions = []
     for part in parts:
         source = part.annotation.source
         if id(source) not in ranges:
-            ranges[id(source)] = measure_range(source, NormalizationInfo())
+            ranges[id(source)] = measure_range(source, percentiles)
         regions.append(
             Region(part.annotation, ranges[id(source)], part.sample, part.box)
         )
