@@ -120,6 +120,24 @@ def test_with_full_trust_the_unet_decides(objects: bool) -> None:
     torch.testing.assert_close(network(pixels), expected)
 
 
+def test_centres_pass_over_to_the_unet_without_a_leap() -> None:
+    pixels = torch.from_numpy(image(1, 1, 32, 32))
+    network = make(trust=0.0, objects=True)
+    classifier, unet = network.opinions(pixels)
+    unet[:, 1:] = -9.0  # a U-Net that has learnt nothing yet finds no centre
+    before = network.average(classifier, unet)
+    network.trust.fill_(1e-3)
+    torch.testing.assert_close(
+        network.average(classifier, unet), before, atol=0.1, rtol=0.0
+    )
+    network.trust.fill_(0.125)
+    foreground, distance = network.average(classifier, unet).split(1, dim=1)
+    torch.testing.assert_close(distance, (foreground - 9.0) / 2)
+    for trust in (0.25, 0.5):
+        network.trust.fill_(trust)
+        assert torch.equal(network.average(classifier, unet)[:, 1:], unet[:, 1:])
+
+
 def test_the_answer_is_the_geometric_mean() -> None:
     network = make(trust=0.25)
     pixels = torch.from_numpy(image(1, 1, 32, 32))

@@ -21,6 +21,9 @@ from napari_unet.networks.unet import UNet
 
 CHUNK = {"cpu": 2**12, "gpu": 2**18}
 """Pixels that the classifier looks at together: few enough for a processor's cache."""
+CENTRES_AT = 0.25
+"""Share of the U-Net in the answer from which on it alone tells the centres of objects;
+below, an object without clear centre is a connected part of the foreground."""
 UNET_SIGMA = 4.0
 """The U-Net sees scales up to this one: it has its own way to look further."""
 
@@ -209,8 +212,10 @@ class PixelUNet(nn.Module):
             return (1 - w) * pixels + w * unet.log_softmax(dim=1)
         foreground = pixels[:, 1:] - pixels[:, :1]
         together = (1 - w) * foreground + w * unet[:, :1]
-        # Until the U-Net knows centres, objects are the connected parts.
-        distance = torch.where(w > 0, unet[:, 1:], together)
+        # The classifier knows no centres: the more it counts here, the more objects are
+        # connected parts. Touching ones fall apart only if it soon counts no more.
+        v = (w / CENTRES_AT).clamp(max=1.0)
+        distance = (1 - v) * together + v * unet[:, 1:]
         return torch.cat([together, distance], dim=1)
 
     def opinions(self, image: Tensor) -> tuple[Tensor, Tensor]:
