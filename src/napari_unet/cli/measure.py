@@ -133,10 +133,11 @@ def _sources(
     image = None
     if job.image is not None:
         image = read_image(job.image, ndim=ndim)
-    # Labels saved as a picture in colours have lost them once they are read.
-    axes = own.labels_axes if image is None else image.labels_axes
-    array = read_labels(job.labels, image)
-    told = own if own.unit != "pixel" or image is None else image
+        if options.axes and image.arrays[0].shape == own.arrays[0].shape:
+            image = read_image(job.image, options.axes, ndim)
+    axes = (image or own).labels_axes
+    array = read_labels(job.labels, image or own)
+    told = image if image is not None and own.unit == "pixel" else own
     given = tuple(options.voxel_size or ())
     size = given or told.voxel_size
     unit = unit_name(options.unit) if options.unit else told.unit
