@@ -177,10 +177,11 @@ def _cut(
     pixels = item.region.annotation.source.read(item.region.sample, world)
     image = item.region.intensity.normalize(pixels)
     index = item.target.index[key]
+    channels_first: tuple[Any, ...] = (..., *key)
     maps = item.target.distance
     if item.target.values is not None:
         maps = item.target.values
-    third = None if maps is None else maps[(..., *key)]
+    third = None if maps is None else maps[channels_first]
     if any(p != (0, 0) for p in pad):
         image = np.pad(image, [(0, 0), *pad], mode="reflect")
         # Mirrored annotation teaches nothing that the annotation itself does not.

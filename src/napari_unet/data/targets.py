@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,9 +44,9 @@ class Target:
 
     def cut(self, box: Box) -> Target:
         """A copy of the part in a box."""
-        key = tuple(slice(*b) for b in box)
+        key: tuple[Any, ...] = (..., *(slice(*b) for b in box))
         distance = None if self.distance is None else self.distance[key].copy()
-        values = None if self.values is None else self.values[(..., *key)].copy()
+        values = None if self.values is None else self.values[key].copy()
         return Target(self.index[key].copy(), distance, values)
 
 

@@ -106,9 +106,9 @@ def measure_spread(parts: Sequence[tuple[ValueAnnotation, int, Box]]) -> Spread:
     step = math.ceil(total / LOOKED_AT)
     found = []
     for annotation, sample, box in parts:
-        values = annotation.read_values(sample, box).ravel()[::step]
-        found.append(values[np.isfinite(values)])
-    values = np.concatenate(found).astype(np.float64) if found else np.empty(0)
+        some = annotation.read_values(sample, box).ravel()[::step]
+        found.append(some[np.isfinite(some)])
+    values = np.concatenate([np.empty(0, np.float64), *found])
     if not values.size:
         raise AnnotationError(
             "The target holds no value: every pixel is NaN. Choose an image with "
