@@ -201,13 +201,16 @@ def _photograph(
     labels: _Labels,
     depth: _Floats,
     voxel_size: tuple[float, ...],
+    brightness: _Floats | None = None,
 ) -> NDArray[np.uint16]:
+    """`brightness` has an entry for each label from 0 on; random by default."""
     shape, count = labels.shape, int(labels.max())
 
     def voxels(microns: float) -> list[float]:
         return [microns / v for v in voxel_size]
 
-    brightness = np.append(0, rng.lognormal(0, 0.4, count)).astype(np.float32)
+    if brightness is None:
+        brightness = np.append(0, rng.lognormal(0, 0.4, count)).astype(np.float32)
     chromatin = _smooth_noise(rng, shape, voxels(0.35))
     nucleoli = _smooth_noise(rng, shape, voxels(0.7)) > 1.5
     dome = 0.55 + 0.45 * np.sqrt(np.clip(depth * (2 - depth), 0, 1))
