@@ -29,12 +29,14 @@ def band(
     """
     low, high = _span([x for x, _ in points])
     plot = _Plot((low, high), (0.0, 1.0))
+    # Not more than fit side by side.
+    ticks = [x for x, _ in points][:: max(1, -(-len(points) // 10))]
     known = [
         (x, a, b)
         for (x, _), (a, b) in zip(points, bounds, strict=True)
         if not math.isnan(a)
     ]
-    parts = plot.frame(x_title, y_title)
+    parts = plot.frame(x_title, y_title, ticks)
     if known:
         around = [(x, b) for x, _, b in known] + [(x, a) for x, a, _ in known[::-1]]
         parts.append(f'<polygon class="band" points="{plot.path(around)}"/>')
@@ -49,7 +51,7 @@ def dots(
     """One dot an image, in order of their scores, with the pooled score behind."""
     shown = sorted((v for v in values if not math.isnan(v[1])), key=lambda v: v[1])
     plot = _Plot((0.0, max(len(shown) - 1, 1)), (0.0, 1.0))
-    parts = plot.frame("images, from the worst to the best", y_title, x_ticks=False)
+    parts = plot.frame("images, from the worst to the best", y_title, ticks=())
     ends = plot.x_range
     if not math.isnan(bounds[0]):
         corners = [(ends[0], bounds[1]), (ends[1], bounds[1])]
@@ -136,7 +138,9 @@ class _Plot:
             f"<title>{escape(title)}</title></circle>"
         )
 
-    def frame(self, x_title: str, y_title: str, *, x_ticks: bool = True) -> list[str]:
+    def frame(
+        self, x_title: str, y_title: str, ticks: Sequence[float] | None = None
+    ) -> list[str]:
         parts = []
         bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
         for k in range(5):
@@ -148,8 +152,7 @@ class _Plot:
                 f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">'
                 f"{y:.2f}</text>"
             )
-        for k in range(5) if x_ticks else ():
-            x = self.x_range[0] + k / 4 * (self.x_range[1] - self.x_range[0])
+        for x in (0, 0.25, 0.5, 0.75, 1) if ticks is None else ticks:
             at, _ = self.at((x, 0.0))
             parts.append(
                 f'<text x="{at:.1f}" y="{bottom + 16}" text-anchor="middle">'

@@ -37,6 +37,8 @@ MOSTLY = 0.5
 """Share of an object that has to lie inside another one to be a part of it."""
 WORTH_NAMING = 0.1
 """A part below this share of the whole is debris, not a part."""
+NAMED = 5
+"""Most parts that a sentence names."""
 MOST_REGIONS = 500
 """Most regions of wrong pixels that are listed of one frame, the largest first."""
 
@@ -67,8 +69,10 @@ class Mistake:
     @property
     def sentence(self) -> str:
         """What happened, for a list."""
-        others = ", ".join(str(n) for n in self.others[:6])
-        others += ", …" if len(self.others) > 6 else ""
+        *first, last = [str(n) for n in self.others[:NAMED]] or [""]
+        if len(self.others) > NAMED:
+            last += ", …"
+        others = f"{', '.join(first)} and {last}" if first else last
         return {
             "missed": f"{self.label} was not found",
             "invented": f"{self.label} is not there",

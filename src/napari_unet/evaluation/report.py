@@ -24,6 +24,8 @@ from napari_unet.evaluation.tables import (
 
 PICTURES = 12
 """How many images a report shows, the worst ones."""
+COLUMNS = 6
+"""How many scores of each image stand in the table of images."""
 LISTED = 100
 """How many errors it lists, the largest ones."""
 
@@ -218,7 +220,7 @@ def _robustness(made: Evaluation) -> str:
 def _images(made: Evaluation) -> str:
     if len(made.images) < 2:
         return ""
-    heads = in_brief(made)[:8]
+    heads = in_brief(made)[:COLUMNS]
     rows = [["image", *(label(s, made) for s in heads), "errors"]]
     for image in _worst_first(made):
         scores = [number(image.score(s.key)) for s in heads]

@@ -444,21 +444,21 @@ def _by_pixels(key: Key, settings: EvaluationSettings) -> bool:
 
 
 def _notices(made: Evaluation) -> list[str]:
-    over = {(s.over, s.units) for s in made.scores if s.over}
-    notices = []
-    for what, count in sorted(over):
-        if what in ("images", "frames") and count < FEW_UNITS:
-            notices.append(
-                f"Intervals from {count} {what} are too narrow: "
-                "compare more images before you rely on them."
-            )
-        elif what in ("objects", "blocks"):
-            notices.append(
-                f"There is one image: intervals were estimated over its {what} and "
-                "say nothing about other images."
-            )
+    over = {s.over: s.units for s in made.scores if s.over}
+    notices = [
+        f"Intervals from {over[what]} {what} are too narrow: "
+        "compare more images before you rely on them."
+        for what in ("images", "frames")
+        if over.get(what, FEW_UNITS) < FEW_UNITS
+    ]
+    parts = [what for what in ("objects", "blocks") if what in over]
+    if parts:
+        notices.append(
+            "There is one image: intervals were estimated over its "
+            f"{' and '.join(parts)} and say nothing about other images."
+        )
     if made.scores and not any(s.name == "boundary F-score" for s in made.scores):
         notices.append(BEYOND)
     if not any(image.pixels for image in made.images):
         notices.append("No pixel of the reference is annotated.")
-    return list(dict.fromkeys(notices))
+    return notices

@@ -74,13 +74,13 @@ def in_brief(made: Evaluation) -> list[Score]:
     of = f"IoU {brief[0]:.2f}"
     keys += [Key(n, of) for n in ("F1", "precision", "recall", "panoptic quality")]
     keys += [
-        Key("V_Rand"),
-        Key("V_Info"),
         Key("Dice", "foreground"),
         Key("IoU", "foreground"),
         Key("pixel error", "foreground"),
         Key("Hausdorff 95", "matched objects"),
         Key("boundary F-score"),
+        Key("V_Rand"),
+        Key("V_Info"),
     ]
     return [s for key in keys if (s := made.get(key)) is not None]
 

@@ -173,7 +173,6 @@ def swatch(color: str) -> QIcon:
 def _plain_table(table: QTableWidget, height: int) -> None:
     table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setAlternatingRowColors(True)
     table.setFixedHeight(height)
     table.setWordWrap(False)
     rows, header = table.verticalHeader(), table.horizontalHeader()
