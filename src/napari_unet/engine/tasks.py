@@ -10,9 +10,11 @@ from napari_unet.config import training_config
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.classes import ClassInfo, object_classes
 from napari_unet.data.source import ImageSource
+from napari_unet.data.values import annotation_for
 from napari_unet.engine.context import TaskContext
 from napari_unet.engine.evaluation_task import evaluate
 from napari_unet.engine.object_tasks import boundaries, measure, superpixels
+from napari_unet.engine.tracking_task import track
 from napari_unet.live.messages import from_plain
 from napari_unet.live.project import Project
 from napari_unet.live.screen import Shared
@@ -30,6 +32,7 @@ __all__ = [
     "measure",
     "predict",
     "superpixels",
+    "track",
     "train",
 ]
 
@@ -44,9 +47,7 @@ def train(context: TaskContext) -> dict[str, Any]:
     params = context.params
     config = training_config(**params["config"])
     source = _source(context)
-    annotation = Annotation(
-        context.inputs["annotation"], source, config.annotation, config.background
-    )
+    annotation = annotation_for(context.inputs["annotation"], source, config)
     classes = params.get("classes")
     path = Path(params["model_path"])
     events = train_events(

@@ -12,6 +12,7 @@ one allowed, plus what the overlap (intersection over union) lacks to 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,21 +47,26 @@ class MissingPackageError(UserError):
     """A package that only some of the functions need is not installed."""
 
 
-def lap_track(**options: Any) -> LapTrack:
-    """Make a LapTrack solver; imported late, for it brings pandas and scikit-learn.
+def check_installed() -> None:
+    """Say what is missing, without importing it.
 
     Raises
     ------
     MissingPackageError
-        If it is not installed.
+        If LapTrack is not installed.
     """
-    try:
-        from laptrack import LapTrack
-    except ImportError as error:
+    if find_spec("laptrack") is None:
         raise MissingPackageError(
             "Following objects over time needs the package laptrack: run "
             'pip install "napari-unet-live[tracking]" and start this program again.'
-        ) from error
+        )
+
+
+def lap_track(**options: Any) -> LapTrack:
+    """Make a LapTrack solver; imported late, for it brings pandas and scikit-learn."""
+    check_installed()
+    from laptrack import LapTrack
+
     return LapTrack(**options)
 
 

@@ -18,8 +18,8 @@ from napari_unet.tracking.frames import FrameObjects, describe, number, overlap
 from napari_unet.tracking.linking import (
     DIAMETERS,
     Edge,
+    check_installed,
     join_pieces,
-    lap_track,
     link_frames,
 )
 from napari_unet.tracking.tracks import Tracks, assemble
@@ -143,7 +143,7 @@ def follow(
         If LapTrack is not installed.
     """
     config = config or TrackingConfig()
-    lap_track()  # complains before anything is read
+    check_installed()
     frames: list[FrameObjects] = []
     limit = config.max_distance
     if limit is None:
