@@ -21,7 +21,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_unet.sample_timelapse import nuclei_timelapse
+from napari_unet.sample_timelapse import nuclei_timelapse, unlinked
 from napari_unet.tracking import track
 from napari_unet.tracking.frames import number, overlap
 
@@ -156,16 +156,6 @@ def forks(links: set[Link]) -> dict[tuple[int, int], list[tuple[int, int]]]:
     return {a: ends for a, ends in after.items() if len(ends) > 1}
 
 
-def shuffled(labels: Labels, seed: int = 0) -> Labels:
-    """The same objects with other numbers in every frame."""
-    rng = np.random.default_rng(seed)
-    made = np.zeros(labels.shape, np.int32)
-    for t, frame in enumerate(labels):
-        ids, numbered = number(frame)
-        made[t] = np.append(0, rng.permutation(len(ids)) + 1)[numbered]
-    return made
-
-
 def total(parts: Sequence[dict[str, int]]) -> dict[str, int]:
     """Counts over several time-lapses."""
     return {name: sum(part[name] for part in parts) for name in parts[0]}
@@ -248,8 +238,8 @@ def main() -> None:
     }
     movies = [nuclei_timelapse(seed) for seed in SEEDS[options.part]]
     sets: dict[str, list[tuple[Labels, Labels, dict[int, int] | None]]] = {
-        "true objects": [(truth, shuffled(truth), None)],
-        "synthetic": [(m.labels, shuffled(m.labels), m.graph) for m in movies],
+        "true objects": [(truth, unlinked(truth), None)],
+        "synthetic": [(m.labels, unlinked(m.labels), m.graph) for m in movies],
     }
     if options.model:
         made = predicted(folder, options.part, options.model, options)

@@ -97,6 +97,25 @@ def nuclei_timelapse(
     return TimeLapse(image, *_only_seen(numbered, culture.mothers))
 
 
+def unlinked(labels: NDArray[np.int32], seed: int = 0) -> NDArray[np.int32]:
+    """The same objects with other numbers in every frame, as a segmentation has them.
+
+    Parameters
+    ----------
+    labels : array of int32, T (Z) Y X
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    made = np.zeros_like(labels)
+    for t, frame in enumerate(labels):
+        values = np.unique(frame)
+        values = values[values > 0]
+        table = np.zeros(int(frame.max(initial=0)) + 1, labels.dtype)
+        table[values] = rng.permutation(len(values)) + 1
+        made[t] = table[frame]
+    return made
+
+
 class _Culture:
     """Nuclei in a field that is a little larger than the camera sees."""
 

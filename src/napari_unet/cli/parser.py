@@ -70,6 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_evaluate(commands)
     _add_measure(commands)
+    _add_track(commands)
     _add_info(commands)
     _add_doctor(commands)
     _add_demo(commands)
@@ -167,9 +168,24 @@ command and --resume.""",
         help="size of a voxel along (Z) Y X, if the files do not tell it",
     )
     _add_training_options(parser)
+    before = parser.add_argument_group("look before you train (nothing is trained)")
+    before.add_argument(
+        "--explain",
+        action="store_true",
+        help="print what would be chosen from the data, and why",
+    )
+    before.add_argument(
+        "--preview-augmentation",
+        type=Path,
+        metavar="FILE",
+        help="draw some patches as the network would see them, into a PNG",
+    )
     output = parser.add_argument_group("where to")
     output.add_argument(
-        "--output", type=Path, required=True, metavar="MODEL", help="the model file"
+        "--output",
+        type=Path,
+        metavar="MODEL",
+        help="the model file (needed, but for --explain and --preview-augmentation)",
     )
     output.add_argument(
         "--overwrite", action="store_true", help="replace a model that is there"
@@ -516,6 +532,67 @@ have the same name, and the table says which image a row is from.""",
         dest="solidity",
         action="store_false",
         help="leave out solidity, which takes most of the time in 3D",
+    )
+
+
+def _add_track(
+    commands: _Commands,
+) -> None:
+    parser = _command(
+        commands,
+        "track",
+        "give the objects of a time-lapse numbers that last",
+        """\
+  napari-unet track labels/movie.tif --output tracked/movie.tif --csv tracks.csv
+  napari-unet track movie.ome.zarr --axes TZYX --voxel-size 2 0.3 0.3 --output out.tif
+
+LABELS are numbered in each frame by themselves, as predict writes them. In the output
+an object has one number in all frames, and the daughters of a division have numbers of
+their own. The table has a row for each object and frame. Needs the package laptrack:
+pip install "napari-unet-live[tracking]"
+""",
+    )
+    parser.add_argument(
+        "labels", type=Path, metavar="LABELS", help="labels with a time axis"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="a TIFF of labels"
+    )
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE", help="write the tracks as a table, too"
+    )
+    parser.add_argument(
+        "--axes",
+        metavar="LETTERS",
+        help="axes of the labels, such as TYX or TZYX, if the file tells them wrong",
+    )
+    parser.add_argument(
+        "--voxel-size",
+        type=float,
+        nargs="+",
+        metavar="SIZE",
+        help="size of a voxel along (Z) Y X, if the file does not tell it",
+    )
+    parser.add_argument(
+        "--max-distance",
+        type=float,
+        metavar="D",
+        help="how far an object may move from one frame to the next, in the unit of\n"
+        "the voxel size (1.5 times the median diameter of the objects)",
+    )
+    parser.add_argument(
+        "--max-gap",
+        type=int,
+        metavar="N",
+        help="frames that an object may be missing (0)",
+    )
+    parser.add_argument(
+        "--no-divisions",
+        action="store_true",
+        help="objects do not divide",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files that are there"
     )
 
 

@@ -36,3 +36,23 @@ def nuclei_2d() -> list[LayerData]:
             "labels",
         ),
     ]
+
+
+def nuclei_timelapse() -> list[LayerData]:
+    """Dividing nuclei over time, and their labels with other numbers in every frame."""
+    from napari_unet.sample_timelapse import nuclei_timelapse as make
+    from napari_unet.sample_timelapse import unlinked
+
+    movie = make(seed=0)
+    place = {
+        "scale": (1.0, *movie.voxel_size),
+        "units": ("pixel", movie.unit, movie.unit),
+        "axis_labels": ("t", "y", "x"),
+    }
+    low, high = np.percentile(movie.image, (0.5, 99.8))
+    shown = {"contrast_limits": (float(low), float(high)), "gamma": 0.7}
+    labels = unlinked(movie.labels)
+    return [
+        (movie.image, {"name": movie.name, **shown, **place}, "image"),
+        (labels, {"name": f"{movie.name} labels", "opacity": 0.5, **place}, "labels"),
+    ]
