@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from magicgui.widgets import CheckBox, ComboBox
 from qtpy.QtCore import QObject
@@ -53,8 +54,9 @@ class MeasureWidget(DockWidget):
         super().__init__(napari_viewer, host)
         self.run = MeasureRun(self.host.engine)
         self.link = ObjectLink(self.viewer)
-        self._left_out: set[int] = set()
-        """Ids of image layers that the person does not want."""
+        self._seen: WeakSet[Image] = WeakSet()
+        self._left_out: WeakSet[Image] = WeakSet()
+        """Image layers that are not measured in."""
         self._pending: tuple[Labels, Any] | None = None
         """The layer that is being measured, and how it was."""
         form = self.add_form()
@@ -129,13 +131,13 @@ class MeasureWidget(DockWidget):
         if layer is None:
             return []
         offered = fitting_images(self.viewer, layer)
-        return [image for image in offered if id(image) not in self._left_out]
+        return [image for image in offered if image not in self._left_out]
 
     def use_images(self, layers: list[Image]) -> None:
         """Measure brightness in these layers alone, from code."""
         offered = fitting_images(self.viewer, self.labels.layer.value)
-        wanted = {id(layer) for layer in layers}
-        self._left_out = {id(x) for x in offered if id(x) not in wanted}
+        self._seen.update(offered)
+        self._left_out = WeakSet(x for x in offered if x not in layers)
         self._show_images()
 
     def request(self) -> MeasureRequest:
@@ -184,13 +186,17 @@ class MeasureWidget(DockWidget):
         self.check()
 
     def _show_images(self) -> None:
-        names = [layer.name for layer in self.image_layers()]
+        layer = self.labels.layer.value
+        fitting = [] if layer is None else fitting_images(self.viewer, layer)
+        new = [image for image in fitting if image not in self._seen]
+        self._seen.update(new)
+        # What is hidden, as maps of a prediction are, is not meant.
+        self._left_out.update(image for image in new if not image.visible)
+        names = [image.name for image in self.image_layers()]
         text = ", ".join(names) or "no image"
         if len(text) > 20:
             text = "1 image" if len(names) == 1 else f"{len(names)} images"
         self.images.setText(text)
-        layer = self.labels.layer.value
-        fitting = [] if layer is None else fitting_images(self.viewer, layer)
         self.images.setEnabled(bool(fitting))
 
     def _open_menu(self, _: bool = False) -> None:
@@ -209,7 +215,7 @@ class MeasureWidget(DockWidget):
                 )
 
     def _toggle_image(self, layer: Image, on: bool) -> None:
-        (self._left_out.discard if on else self._left_out.add)(id(layer))
+        (self._left_out.discard if on else self._left_out.add)(layer)
         self._show_images()
 
     # Measuring -------------------------------------------------------------------

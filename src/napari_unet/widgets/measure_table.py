@@ -128,9 +128,10 @@ class ObjectView(QTableView):
             rows.hide()
             rows.setDefaultSectionSize(rows.minimumSectionSize())
             header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
-            header.sortIndicatorChanged.connect(self._show_current)
         self._current: int | None = None
         self._quiet = False
+        # After sorting, the same object stays chosen.
+        self.objects.modelReset.connect(self._show_current)
         selection = self.selectionModel()
         if selection is not None:
             selection.currentRowChanged.connect(self._on_row)
