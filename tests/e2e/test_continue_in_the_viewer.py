@@ -16,11 +16,11 @@ import psutil
 import pytest
 from safetensors.numpy import load
 
+from napari_unet.live.annotation_store import load_annotation
 from napari_unet.live.project_info import (
     RUN_NAME,
     is_open,
     list_projects,
-    load_annotation,
     read_info,
 )
 from napari_unet.models.library import project_folder

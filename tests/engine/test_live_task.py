@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from napari_unet.engine.client import Job
+from napari_unet.live.annotation_store import load_annotation
 from napari_unet.live.messages import (
     PREVIEW_VOXELS,
     Pause,
@@ -20,7 +21,6 @@ from napari_unet.live.messages import (
     ViewerMessage,
     to_plain,
 )
-from napari_unet.live.project_info import load_annotation
 from napari_unet.models.model_file import read_info
 
 SIZE = 96

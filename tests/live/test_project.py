@@ -11,9 +11,9 @@ from napari_unet.config import TrainingConfig
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.classes import make_classes
 from napari_unet.data.source import image_source
+from napari_unet.live.annotation_store import load_annotation
 from napari_unet.live.messages import PREVIEW_VOXELS, Classes, Strokes
 from napari_unet.live.project import Project
-from napari_unet.live.project_info import load_annotation
 from napari_unet.live.screen import Shared
 from napari_unet.live.session import LiveSession
 from napari_unet.training.events import Notice, StepDone

@@ -15,7 +15,6 @@ import pytest
 from napari_unet.data.classes import make_classes
 from napari_unet.errors import DataError
 from napari_unet.live.project_info import (
-    ANNOTATION_NAME,
     INFO_NAME,
     KEPT_PROJECTS,
     OPEN_NAME,
@@ -26,13 +25,11 @@ from napari_unet.live.project_info import (
     is_open,
     is_open_elsewhere,
     list_projects,
-    load_annotation,
     load_pixels,
     mark_closed,
     mark_open,
     read_info,
     remove_old,
-    save_annotation,
     save_pixels,
     write_info,
 )
@@ -90,32 +87,16 @@ def test_a_newer_project_asks_for_an_update(tmp_path: Path) -> None:
         read_info(tmp_path)
 
 
-def test_annotation_and_pixels_come_back(tmp_path: Path) -> None:
-    labels = np.arange(12, dtype=np.int16).reshape(3, 4)
-    save_annotation(tmp_path, labels)
-    found = load_annotation(tmp_path)
-    assert found.dtype == np.int16
-    np.testing.assert_array_equal(found, labels)
-    save_pixels(tmp_path / "image0.npy", labels / 2)
-    np.testing.assert_array_equal(load_pixels(tmp_path / "image0.npy"), labels / 2)
+def test_pixels_come_back(tmp_path: Path) -> None:
+    pixels = np.arange(12, dtype=np.int16).reshape(3, 4) / 2
+    save_pixels(tmp_path / "image0.npy", pixels)
+    np.testing.assert_array_equal(load_pixels(tmp_path / "image0.npy"), pixels)
 
 
-def test_damaged_annotation_and_pixels_are_told(tmp_path: Path) -> None:
-    save_annotation(tmp_path, np.zeros((50, 50), np.int32))
-    whole = (tmp_path / ANNOTATION_NAME).read_bytes()
-    for damaged in (b"", whole[:40], whole[: len(whole) // 2], b"PK" + bytes(99)):
-        (tmp_path / ANNOTATION_NAME).write_bytes(damaged)
-        with pytest.raises(DataError, match="annotation"):
-            load_annotation(tmp_path)
+def test_damaged_pixels_are_told(tmp_path: Path) -> None:
     (tmp_path / "image0.npy").write_bytes(b"\x93NUMPY")
     with pytest.raises(DataError, match="copy of the image"):
         load_pixels(tmp_path / "image0.npy")
-
-
-def test_an_annotation_with_pickled_values_is_refused(tmp_path: Path) -> None:
-    np.savez(tmp_path / ANNOTATION_NAME, labels=np.array([{}], object))
-    with pytest.raises(DataError):
-        load_annotation(tmp_path)
 
 
 def test_the_newest_projects_and_open_ones_are_kept(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_unet.live.annotation_store import ANNOTATION_NAME, load_annotation
 from napari_unet.live.project_info import (
     INFO_NAME,
     list_projects,
-    load_annotation,
     read_info,
 )
 from napari_unet.models.library import project_folder
@@ -196,7 +196,7 @@ def test_what_is_missing_is_told_and_nothing_changes(
     elif what == "copy":
         (folder / "image0.npy").unlink()
     elif what == "annotation":
-        (folder / "annotation.npz").write_bytes(b"PK")
+        (folder / ANNOTATION_NAME / "zarr.json").write_bytes(b"PK")
     else:
         (folder / INFO_NAME).write_text("{}")
     kept = sorted(folder.iterdir())

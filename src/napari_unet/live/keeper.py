@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_unet.errors import UserError
 from napari_unet.live.clock import Clock
+from napari_unet.live.messages import LabelsBox
 from napari_unet.live.project import Project
 from napari_unet.training.events import Notice, Saved, TrainingEvent
 
@@ -46,12 +47,17 @@ class Keeper:
                 yield from self._save_model(session)
                 self._saved["model"] = self.changes
             if self._due("project", SECONDS_BETWEEN_PROJECTS, final=final):
-                yield from self._save_project(session)
+                yield from self._save_project(session, final=final)
                 self._saved["project"] = self.changes
         except (UserError, OSError) as error:
             if final:
                 raise
             yield Notice(f"The work could not be saved ({error}): make room on disk.")
+
+    def painted(self, box: LabelsBox) -> None:
+        """Pixels in a box of the annotation are others."""
+        if self._project is not None:
+            self._project.painted(box)
 
     def keep_annotation(self, session: LiveSession) -> None:
         """Keep the annotation at once, from any thread."""
@@ -70,8 +76,10 @@ class Keeper:
         model.save(self._autosave)
         yield Saved(model.info.training.steps, str(self._autosave))
 
-    def _save_project(self, session: LiveSession) -> Iterator[TrainingEvent]:
+    def _save_project(
+        self, session: LiveSession, *, final: bool
+    ) -> Iterator[TrainingEvent]:
         if self._project is None or not session.has_strokes:
             return  # without strokes the shared annotation may still be empty
-        self._project.save(session)
+        self._project.save(session, everything=final)
         yield Saved(session.steps, str(self._project.folder))

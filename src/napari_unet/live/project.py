@@ -1,6 +1,6 @@
 """A folder from which a live run goes on after a crash, or on another day.
 
-``annotation.npz`` holds the annotation, ``run.checkpoint`` weights, optimiser and what
+``annotation.zarr`` holds the annotation, ``run.checkpoint`` weights, optimiser and what
 was held out. Each file is replaced only once the new one is complete.
 """
 
@@ -15,7 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from napari_unet.errors import DataError
-from napari_unet.live.project_info import RUN_NAME, save_annotation
+from napari_unet.live.annotation_store import AnnotationStore
+from napari_unet.live.messages import LabelsBox
+from napari_unet.live.project_info import RUN_NAME
 from napari_unet.training.checkpoint import Checkpoint, with_prefix, without_prefix
 
 if TYPE_CHECKING:
@@ -36,19 +38,30 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._store: AnnotationStore | None = None
 
     @property
     def can_continue(self) -> bool:
         """Whether a run was kept here."""
         return (self.folder / RUN_NAME).is_file()
 
-    def save_annotation(self, session: LiveSession) -> None:
-        """Keep the annotation alone, from any thread."""
-        save_annotation(self.folder, np.asarray(session.annotation.labels[...]))
+    def painted(self, box: LabelsBox) -> None:
+        """Pixels in a box are others: the next save looks at them."""
+        if self._store is not None:  # the first save looks at everything
+            self._store.touch(box)
 
-    def save(self, session: LiveSession) -> None:
+    def save_annotation(self, session: LiveSession, *, everything: bool = True) -> None:
+        """Keep the annotation alone, from any thread.
+
+        With `everything`, strokes are found that nobody told of.
+        """
+        if self._store is None:
+            self._store = AnnotationStore(self.folder, session.source.labels_axes)
+        self._store.save(session.annotation.labels[...], everything=everything)
+
+    def save(self, session: LiveSession, *, everything: bool = False) -> None:
         """Keep the annotation and the run as they are now."""
-        self.save_annotation(session)
+        self.save_annotation(session, everything=everything)
         learner = session.learner
         if learner is None:
             return

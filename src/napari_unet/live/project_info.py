@@ -1,7 +1,7 @@
 """What a project of a live run says about itself; readable without torch.
 
 The viewer writes ``project.json`` and copies of images that lie in no file, the engine
-writes ``annotation.npz`` and ``run.checkpoint``. Each file is replaced only once the
+writes ``annotation.zarr`` and ``run.checkpoint``. Each file is replaced only once the
 new one is complete, so that a project can be read at any moment.
 """
 
@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import zipfile
-import zlib
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -26,10 +24,10 @@ from napari_unet.config import Task
 from napari_unet.data.classes import ClassInfo
 from napari_unet.errors import DataError
 from napari_unet.files import atomic_file
+from napari_unet.live.annotation_store import ANNOTATION_NAME
 
 FORMAT_VERSION = 1
 INFO_NAME = "project.json"
-ANNOTATION_NAME = "annotation.npz"
 RUN_NAME = "run.checkpoint"
 OPEN_NAME = "open.json"
 """Says which process has the project open."""
@@ -146,41 +144,6 @@ def _unreadable(folder: Path) -> DataError:
         f"The project {folder.name!r} cannot be read: it is damaged or of another "
         "kind. Start a new run with Train."
     )
-
-
-def save_annotation(folder: Path, labels: NDArray[np.integer]) -> None:
-    """Write the annotation; strokes are few, so the file is small."""
-    with atomic_file(folder / ANNOTATION_NAME) as file:
-        np.savez_compressed(file, labels=labels)
-
-
-def load_annotation(folder: Path) -> NDArray[np.integer]:
-    """The annotation that a project holds.
-
-    Raises
-    ------
-    DataError
-        If it is missing or damaged.
-    """
-    path = folder / ANNOTATION_NAME
-    try:
-        # Opened here: NumPy leaves a damaged archive open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            labels: NDArray[np.integer] = archive["labels"]
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise DataError(
-            f"The annotation in {folder} cannot be read: the project is damaged."
-        ) from error
-    if labels.dtype.kind not in "iu":
-        raise DataError(f"The annotation in {folder} does not hold whole numbers.")
-    return labels
 
 
 def save_pixels(path: Path, pixels: NDArray[Any]) -> None:

@@ -295,6 +295,7 @@ class LiveSession:
 
     def _read_strokes(self, message: Strokes) -> None:
         self._open_project()
+        self.keeper.painted(message.box)
         window = Window(self.source, message.box)
         low, high = window.spatial[-2]
         self.screen.stroke_row = (low + high) // 2

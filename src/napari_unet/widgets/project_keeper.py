@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_unet.data.classes import ClassInfo
+from napari_unet.live.annotation_store import save_annotation
 from napari_unet.live.project_info import (
-    ANNOTATION_NAME,
     ProjectInfo,
     free_folder,
     mark_closed,
     mark_open,
     remove_old,
-    save_annotation,
     save_pixels,
     write_info,
 )
@@ -151,9 +150,8 @@ class ProjectKeeper:
         folder.mkdir(parents=True, exist_ok=True)
         mark_open(folder)
         write_info(folder, info)
-        if not (folder / ANNOTATION_NAME).exists():
-            # The engine keeps it, too, but may still be starting.
-            save_annotation(folder, np.asarray(labels))
+        # The engine keeps it, too, but may still be starting.
+        save_annotation(folder, np.asarray(labels), info.axes.replace("C", ""))
         for name, array in pixels.items():
             if not (folder / name).exists():
                 save_pixels(folder / name, np.asarray(array))

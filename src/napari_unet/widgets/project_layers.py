@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_unet.errors import DataError
+from napari_unet.live.annotation_store import load_annotation
 from napari_unet.live.project_info import (
     AnnotationInfo,
     LayerInfo,
     ProjectInfo,
-    load_annotation,
     load_pixels,
     read_info,
 )

@@ -113,13 +113,13 @@ class StartChoice(QWidget):
         return {"kind": "model", "path": str(chosen)}
 
     def _show_reasons(self) -> None:
-        items = self.box.native.model()
+        items: Any = self.box.native.model()
         if isinstance(items, QStandardItemModel):
             for number, choice in enumerate(self.box.choices):
                 item = items.item(number)
-                reason = self._reasons.get(choice, "")
+                reason = self._reasons.get(choice) if choice else None
                 item.setEnabled(not reason)
-                item.setData(reason or None, Qt.ItemDataRole.ToolTipRole)
+                item.setData(reason, Qt.ItemDataRole.ToolTipRole)
         listed = [
             f"{model_name(path)!r} {reason}" for path, reason in self._reasons.items()
         ]
