@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.config import AnnotationRule, Task, training_config
+from napari_unet.config import AnnotationRule, Task, TrainingConfig, training_config
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.source import ArrayLike, ImageSource, image_source
-from napari_unet.errors import DataError
-from napari_unet.image_io import read_image
+from napari_unet.data.values import annotation_for
+from napari_unet.errors import ConfigError, DataError
+from napari_unet.image_io import read_image, read_values
 from napari_unet.image_io import read_labels as read_labels_file
 from napari_unet.metrics.classes import class_scores, confusion
 from napari_unet.metrics.objects import match_objects, pool
@@ -31,7 +32,7 @@ def train(
     images: ImageLike | Sequence[ImageLike],
     labels: LabelsLike | Sequence[LabelsLike],
     *,
-    annotation: AnnotationRule,
+    annotation: AnnotationRule | None = None,
     task: Task = "classes",
     validation: tuple[Sequence[ImageLike], Sequence[LabelsLike]] | None = None,
     axes: str | None = None,
@@ -48,12 +49,14 @@ def train(
     images : array, path, or sequence of them
         Axes out of ``TCZYX``; all with the same channels.
     labels : array of int, path, or sequence of them
-        One for each image, with its axes but C.
+        One for each image, with its axes but C. For task ``regression`` the values to
+        predict, NaN where they are not known.
     annotation : {"sparse", "complete"}
         Sparse: 0 is not annotated, 1 is background, 2, 3, … are classes or objects.
-        Complete: 0 is background, 1, 2, … are classes or objects.
-    task : {"classes", "objects"}
-        Label kinds of pixels, or one object after another.
+        Complete: 0 is background, 1, 2, … are classes or objects. Needed for both.
+    task : {"classes", "objects", "regression"}
+        Label kinds of pixels, or one object after another, or predict a value for
+        every pixel.
     validation : tuple of (images, labels), optional
         Images that only measure; a part of the annotation is held out otherwise.
     axes : str, optional
@@ -93,12 +96,19 @@ def train(
     >>> napari_unet.predict(model, image).shape
     (64, 64)
     """
-    config = training_config(task=task, annotation=annotation, **settings)
+    if annotation is None and task != "regression":
+        raise ConfigError(
+            'Say with annotation="complete" or annotation="sparse" what 0 in the '
+            "labels means: background, or not annotated."
+        )
+    config = training_config(
+        task=task, **({"annotation": annotation} if annotation else {}), **settings
+    )
 
     def paired(some: Any, theirs: Any) -> list[Annotation]:
         pairs = _paired(some, theirs)
         return [
-            _annotation(a, b, n, axes, voxel_size, ndim, config.background, annotation)
+            _annotation(a, b, n, axes, voxel_size, ndim, config)
             for n, (a, b) in enumerate(pairs)
         ]
 
@@ -236,10 +246,10 @@ def _annotation(
     axes: str | None,
     voxel_size: Sequence[float],
     ndim: int,
-    background: bool,
-    rule: AnnotationRule,
+    config: TrainingConfig,
 ) -> Annotation:
     source = _source(image, axes, voxel_size, ndim, f"image {number + 1}")
     if isinstance(labels, str | Path):
-        labels = read_labels_file(labels, source)
-    return Annotation(labels, source, rule, background)
+        opened = read_values if config.task == "regression" else read_labels_file
+        labels = opened(labels, source)
+    return annotation_for(labels, source, config)

@@ -16,8 +16,9 @@ from napari_unet.config import TrainingConfig, training_config
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.checks import annotation_summary, training_problems
 from napari_unet.data.classes import ClassInfo, make_classes
+from napari_unet.data.values import annotation_for
 from napari_unet.errors import AnnotationError, DataError, TrainingDivergedError
-from napari_unet.image_io import pair_folders, read_image, read_labels
+from napari_unet.image_io import pair_folders, read_image, read_labels, read_values
 from napari_unet.models.library import SUFFIX, model_name
 from napari_unet.training.events import Finished, Started, TrainingEvent
 
@@ -48,7 +49,8 @@ WISHES = (
 def run(options: argparse.Namespace) -> int:
     """Train, save the model, and say where it is."""
     _check_options(options)
-    output = _model_path(options)
+    looking = options.explain or options.preview_augmentation is not None
+    output = Path("model") if looking else _model_path(options)
     config = _config(options)
     pairs = _open(options.images, options.labels, options, config)
     validation = []
@@ -58,6 +60,8 @@ def run(options: argparse.Namespace) -> int:
     if problems:
         raise AnnotationError(problems[0])
     classes = _named_classes(options.class_names, pairs, config)
+    if looking:
+        return _look_ahead(options, config, pairs, validation, classes)
     model, end, code = _train(options, output, config, pairs, validation, classes)
     model.save(output)
     if end.failed:
@@ -66,17 +70,44 @@ def run(options: argparse.Namespace) -> int:
             f"The loss became infinite or not a number after {steps}: the last good "
             f"weights are saved in {output}; try again with a lower --learning-rate."
         )
-    score = model.info.training.score
-    if score is not None:
-        say(f"Held-out {model.info.training.score_name}: {score:.3f}")
+    summary = model.info.training
+    if summary.score is not None:
+        say(f"Held-out {summary.score_name}: {summary.score:.3f}")
+    for name, value in summary.scores.items():
+        say(f"Held-out {name}: {value:.4g}")
     say(f"Model: {output}")
     return code
 
 
+def _look_ahead(
+    options: argparse.Namespace,
+    config: TrainingConfig,
+    pairs: Sequence[Annotation],
+    validation: Sequence[Annotation],
+    classes: list[ClassInfo] | None,
+) -> int:
+    """Say what would be done, or draw what the network would see; train nothing."""
+    from napari_unet.training.recipe import recipe_text
+    from napari_unet.workflows.augmentation import preview_patches, write_preview
+    from napari_unet.workflows.training import TrainingSetup
+
+    setup = TrainingSetup.prepare(pairs, config, validation, classes, "model")
+    if options.explain:
+        say(recipe_text(setup.recipe()))
+    path = options.preview_augmentation
+    if path is not None:
+        write_preview(path, preview_patches(setup))
+        say(f"Augmented patches: {path}")
+    return 0
+
+
 def _check_options(options: argparse.Namespace) -> None:
+    looking = options.explain or options.preview_augmentation is not None
+    if options.output is None and not looking:
+        raise UsageError("Say with --output where the model goes.")
     if (options.val_images is None) != (options.val_labels is None):
         raise UsageError("Give both --val-images and --val-labels, or neither.")
-    if options.annotation is None:
+    if options.annotation is None and options.task != "regression":
         raise UsageError(_ask_for_rule(options))
 
 
@@ -132,10 +163,8 @@ def _open(
     size = tuple(options.voxel_size) if options.voxel_size else None
     for image, truth in pair_folders(images, labels):
         source = read_image(image, options.axes, options.ndim or 0, voxel_size=size)
-        array = read_labels(truth, source)
-        annotations.append(
-            Annotation(array, source, config.annotation, config.background)
-        )
+        opened = read_values if config.task == "regression" else read_labels
+        annotations.append(annotation_for(opened(truth, source), source, config))
     return annotations
 
 
@@ -144,7 +173,7 @@ def _named_classes(
 ) -> list[ClassInfo] | None:
     if not texts:
         return None
-    if config.task == "objects":
+    if config.task != "classes":
         raise UsageError("--class-names are for --task classes: leave them out.")
     names: dict[int, str] = {}
     for text in texts:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet.config import TrainingConfig
 from napari_unet.data.annotation import UNANNOTATED, Annotation
-from napari_unet.data.source import Box, ImageSource
+from napari_unet.data.source import ArrayLike, Box, ImageSource
 from napari_unet.errors import AnnotationError
 
 LOOKED_AT = 4_000_000
@@ -80,6 +81,21 @@ class ValueAnnotation(Annotation):
             values = found.astype(np.float32)
         values[~np.isfinite(values)] = np.nan
         return values
+
+
+def annotation_for(
+    labels: ArrayLike, source: ImageSource, config: TrainingConfig
+) -> Annotation:
+    """The annotation of an image as the settings read it: labels, or values.
+
+    Raises
+    ------
+    AnnotationError
+        If shape or dtype do not fit the image.
+    """
+    if config.task == "regression":
+        return ValueAnnotation(labels, source)
+    return Annotation(labels, source, config.annotation, config.background)
 
 
 @dataclass(frozen=True)

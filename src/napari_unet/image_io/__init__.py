@@ -4,6 +4,7 @@ from napari_unet.image_io.folders import find_images, pair_folders
 from napari_unet.image_io.raw import display_name
 from napari_unet.image_io.read import read_image, read_labels
 from napari_unet.image_io.store import is_zarr
+from napari_unet.image_io.values import read_values
 from napari_unet.image_io.write import write_labels, write_probabilities
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "pair_folders",
     "read_image",
     "read_labels",
+    "read_values",
     "write_labels",
     "write_probabilities",
 ]

@@ -214,9 +214,9 @@ def _without_channels(raw: RawImage, path: Path) -> RawImage:
     first = array.take(0, axis)
     if any((array.take(k, axis) != first).any() for k in range(array.shape[axis])):
         raise DataError(
-            f"{path.name} is a colour picture or has several channels, but labels are "
-            "one whole number per pixel: save the labels themselves, not a view of "
-            "them."
+            f"{path.name} is a colour picture or has several channels, but labels and "
+            "targets are one number per pixel: save the labels themselves, not a view "
+            "of them."
         )
     return RawImage(first, raw.axes.replace("C", ""), raw.spacing, raw.unit)
 
