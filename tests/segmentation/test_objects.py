@@ -37,6 +37,43 @@ def test_an_object_without_a_seed_is_still_found() -> None:
     np.testing.assert_array_equal(found > 0, truth == 3)
 
 
+def ridge(*heights: float) -> tuple[np.ndarray, np.ndarray]:
+    """Foreground and distance of one row of voxels."""
+    distance = np.array([heights], float)
+    return np.ones_like(distance), distance
+
+
+@pytest.mark.parametrize(
+    ("prominence", "count"), [(0.05, 3), (0.15, 2), (0.25, 2), (0.35, 1)]
+)
+def test_a_peak_is_an_object_if_it_rises_above_the_pass(
+    prominence: float, count: int
+) -> None:
+    # The second peak rises 0.1 above its pass, the third 0.3, though it is the lowest.
+    maps = ridge(0.5, 0.9, 0.7, 0.8, 0.3, 0.6, 0.4)
+    found = decode_objects(*maps, DecoderInfo(prominence=prominence, min_size=1))
+    assert found.max() == count
+
+
+def test_a_small_peak_joins_the_neighbour_behind_the_highest_pass() -> None:
+    maps = ridge(0.9, 0.4, 0.6, 0.55, 0.9)
+    found = decode_objects(*maps, DecoderInfo(prominence=0.1, min_size=1))
+    assert found[0, 2] == found[0, 4] != found[0, 0]
+
+
+def test_prominence_is_the_same_for_any_number_of_basins_between() -> None:
+    # Bumps on the way up join each other first, and never hide the pass in the middle.
+    maps = ridge(0.5, 0.48, 0.6, 0.58, 0.8, 0.3, 0.7, 0.68, 0.6, 0.62)
+    found = decode_objects(*maps, DecoderInfo(prominence=0.1, min_size=1))
+    np.testing.assert_array_equal(found[0] == found[0, 0], np.arange(10) < 6)
+    assert found.max() == 2
+
+
+def test_models_with_a_seed_threshold_can_still_be_read() -> None:
+    old = {"foreground_threshold": 0.4, "seed_threshold": 0.6, "min_size": 7}
+    assert DecoderInfo.model_validate(old).prominence == DecoderInfo().prominence
+
+
 def test_small_objects_are_dropped_and_ids_have_no_gaps() -> None:
     labels = np.zeros((10, 10), np.int32)
     labels[0, 0], labels[2:5, 2:5], labels[6:9, 6:9] = 5, 9, 900

@@ -195,4 +195,4 @@ def test_thresholds_stay_in_the_middle_where_the_score_cannot_tell(
     model, _ = run({"task": "objects", "max_steps": 2})
     decoder = model.info.decoder
     assert decoder is not None
-    assert (decoder.foreground_threshold, decoder.seed_threshold) == (0.5, 0.5)
+    assert (decoder.foreground_threshold, decoder.prominence) == (0.5, 0.1)

@@ -25,7 +25,7 @@ from napari_unet.segmentation.settings import DecoderInfo
 
 AP_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 FOREGROUND_THRESHOLDS = (0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65)
-SEED_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+PROMINENCES = (0.03, 0.05, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3)
 
 SCORE_NAMES: dict[Task, str] = {
     "classes": "mean Dice",
@@ -171,15 +171,20 @@ class Validation:
         sizes = sizes[sizes > 0]
         min_size = int(np.percentile(sizes, 1) / 2) if sizes.size else 10
         best, best_score = DecoderInfo(min_size=min_size), -1.0
-        # Among equal scores the threshold nearest to the middle: a few held-out objects
-        # say nothing about the many places that nobody annotated.
+        # Among equal scores those nearest to the defaults: a few held-out objects say
+        # nothing about the many places that nobody annotated.
         candidates = sorted(
-            itertools.product(FOREGROUND_THRESHOLDS, SEED_THRESHOLDS),
-            key=lambda pair: sum(abs(threshold - 0.5) for threshold in pair),
+            itertools.product(FOREGROUND_THRESHOLDS, PROMINENCES),
+            key=lambda pair: (
+                abs(pair[0] - best.foreground_threshold)
+                + abs(pair[1] - best.prominence)
+            ),
         )
-        for foreground, seed in candidates:
+        for foreground, prominence in candidates:
             decoder = DecoderInfo(
-                foreground_threshold=foreground, seed_threshold=seed, min_size=min_size
+                foreground_threshold=foreground,
+                prominence=prominence,
+                min_size=min_size,
             )
             score = self._object_score(maps, decoder)
             if score > best_score:
