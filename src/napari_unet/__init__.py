@@ -12,15 +12,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_unet.api import evaluate, load_model, predict, train
     from napari_unet.errors import UserError
+    from napari_unet.measure import measure_objects
 
 __version__ = "0.1.0"
 
-__all__ = ["UserError", "__version__", "evaluate", "load_model", "predict", "train"]
+__all__ = [
+    "UserError",
+    "__version__",
+    "evaluate",
+    "load_model",
+    "measure_objects",
+    "predict",
+    "train",
+]
 
 _HOME = {
     "UserError": "napari_unet.errors",
     "evaluate": "napari_unet.api",
     "load_model": "napari_unet.api",
+    "measure_objects": "napari_unet.measure",
     "predict": "napari_unet.api",
     "train": "napari_unet.api",
 }

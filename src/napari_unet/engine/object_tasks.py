@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_unet.data.source import ImageSource, sample_index
 from napari_unet.engine.context import TaskContext, TaskStopped
-from napari_unet.measure import measure_blocks
+from napari_unet.measure import BlockDone, ObjectTable, measure_blocks
 from napari_unet.segmentation.boundaries import boundaries as find_boundaries
 from napari_unet.segmentation.superpixels import map_superpixels
 from napari_unet.stopping import Stopped, unless_stopped
@@ -41,20 +41,32 @@ def measure(context: TaskContext) -> dict[str, Any]:
         channels=params["channels"],
         solidity=params["solidity"],
     )
-    while True:
+    table = None
+    while table is None:
         try:
-            event = next(events)
-        except StopIteration as end:
-            table = end.value
-            break
-        if context.stop_requested():
-            raise TaskStopped
-        context.emit({"event": "BlockDone", "done": event.done, "total": event.total})
+            event, table = unless_stopped(
+                partial(_next, events), context.stop_requested
+            )
+        except Stopped:
+            raise TaskStopped from None
+        if event is not None:
+            done = {"done": event.done, "total": event.total}
+            context.emit({"event": "BlockDone", **done})
     for first in range(0, max(len(table), 1), ROWS_AT_ONCE):
         rows = slice(first, first + ROWS_AT_ONCE)
         part = {name: _sendable(c[rows]) for name, c in table.columns.items()}
         context.emit({"event": "TableRows", "columns": part})
     return {"objects": len(table), "unit": table.unit}
+
+
+def _next(
+    events: Generator[BlockDone, None, ObjectTable],
+) -> tuple[BlockDone, None] | tuple[None, ObjectTable]:
+    """The next event, or the table at the end."""
+    try:
+        return next(events), None
+    except StopIteration as end:
+        return None, end.value
 
 
 def boundaries(context: TaskContext) -> dict[str, Any]:
