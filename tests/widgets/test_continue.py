@@ -18,6 +18,9 @@ from napari_unet.live.project_info import (
 from napari_unet.models.library import project_folder
 from napari_unet.networks.info import NetworkInfo
 from napari_unet.widgets.annotation_layer import class_names, color_class, name_class
+from napari_unet.widgets.navigation import camera_of
+from napari_unet.widgets.project_view import restore_view, view_info
+from napari_unet.widgets.readings import Reading
 from napari_unet.widgets.session import Session
 from napari_unet.widgets.train import TrainWidget
 
@@ -128,6 +131,58 @@ def test_everything_comes_back(widget: TrainWidget, engine: Any) -> None:
         (again.affine, again.rotate, again.scale), place, strict=True
     ):
         np.testing.assert_allclose(np.array(found), expected)
+
+
+def test_limit_and_view_come_back(widget: TrainWidget, engine: Any) -> None:
+    widget.viewer.add_image(np.stack([PIXELS] * 5), name="cells", scale=(3, 2, 2))
+    widget.image.read_as(Reading("TYX", 2))
+    widget.annotation.task.value = "classes"
+    widget.new_annotation()
+    layer = widget.annotation.layer.value
+    layer.data[3, 12:15, 12:30], layer.data[3, 30:33, 12:30] = 1, 2
+    widget.check()
+    widget.annotation.limit.mark(((10, 38), (5, 55)))
+    widget.viewer.layers.selection.active = layer
+    box = ((0, 5), (10, 38), (5, 55))
+    assert widget.annotation.limit.box == box
+    widget.live.main.click()
+    engine.job.tell("StateChanged", state="running")
+    widget.viewer.dims.set_point(0, 9)
+    camera = camera_of(widget.viewer)
+    camera.center, camera.zoom = (0, 33, 44), 7.5
+    engine.job.end("stopped")
+    widget.keeper.wait()
+    forget_layers(widget)
+    assert widget.annotation.limit.box is None
+    widget.viewer.reset_view()
+
+    widget.again.button.click()
+    assert widget.live.run.active, widget.again.problem.text()
+    assert widget.annotation.limit.box == box
+    sent = [m for m in engine.job.sent if m["message"] == "Limit"]
+    assert [list(map(tuple, m["box"])) for m in sent] == [list(box)]
+    assert widget.viewer.dims.point[0] == 9
+    assert tuple(camera.center)[1:] == (33, 44)
+    assert camera.zoom == 7.5
+    active = widget.viewer.layers.selection.active
+    assert active is widget.annotation.layer.value
+    engine.job.end("stopped")
+
+
+def test_a_view_of_other_axes_or_without_numbers_is_left_alone(viewer: Any) -> None:
+    viewer.add_image(PIXELS)
+    camera = camera_of(viewer)
+    camera.zoom = 3.0
+    flat = view_info(viewer)
+    assert flat is not None
+    viewer.add_image(np.zeros((4, 9, 9)))
+    viewer.dims.set_point(0, 2)
+    camera.zoom = 5.0
+    restore_view(viewer, flat)
+    assert camera.zoom == 5.0
+    assert viewer.dims.point[0] == 2
+    camera.center = (0, np.nan, 1)
+    assert view_info(viewer) is None
 
 
 def test_what_is_open_is_used(widget: TrainWidget, engine: Any, file: Path) -> None:

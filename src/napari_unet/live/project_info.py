@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import psutil
@@ -73,6 +73,21 @@ class AnnotationInfo(_Part):
     """Whether all other colours are those of an annotation made by the widget."""
 
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class ViewInfo(_Part):
+    """What the viewer looked at."""
+
+    point: tuple[Finite, ...]
+    """Along every axis, in world coordinates."""
+    order: tuple[int, ...]
+    ndisplay: Literal[2, 3]
+    center: tuple[Finite, Finite, Finite]
+    zoom: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    angles: tuple[Finite, Finite, Finite]
+
+
 class ProjectInfo(_Part):
     """Everything that the viewer has to know to go on with a run."""
 
@@ -92,6 +107,9 @@ class ProjectInfo(_Part):
     """Of the annotation."""
     images: list[LayerInfo]
     annotation: AnnotationInfo
+    limit: tuple[tuple[int, int], ...] | None = None
+    """Only what lies in this box of the annotation counts."""
+    view: ViewInfo | None = None
 
 
 def write_info(folder: Path, info: ProjectInfo) -> None:

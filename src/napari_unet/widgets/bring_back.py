@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_unet.widgets.annotation_layer import classes_of
 from napari_unet.widgets.project_layers import Restored, restore
+from napari_unet.widgets.project_view import restore_view
 from napari_unet.widgets.readings import Reading
 from napari_unet.widgets.training_run import TrainingRequest
 
@@ -40,6 +41,11 @@ def _choose(widget: TrainWidget, found: Restored) -> None:
     widget.preset.value = info.config.get("preset", widget.preset.value)
     widget.advanced.fill(info.config)
     widget.name.value = info.model_name
+    widget.check()  # it is known then what can be limited
+    if info.limit is not None:
+        widget.annotation.limit.mark(info.limit)
+    if info.view is not None:
+        restore_view(widget.viewer, info.view)
     widget.viewer.layers.selection.active = found.annotation
     found.annotation.mode = "paint"
     widget.check()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
@@ -70,6 +71,17 @@ class LimitBox(QObject):
 
     def draw(self) -> None:
         """Take the rectangle that is there, or draw one over the view."""
+        self._draw(None)
+
+    def mark(self, box: Box) -> None:
+        """Draw the rectangle of a box; only its last two axes count."""
+        self._draw(box)
+        layer = self.layer
+        if layer is not None and self.box is not None and self.box[-2:] != box[-2:]:
+            layer.data = [_corners(box)]
+            self.look()
+
+    def _draw(self, box: Box | None) -> None:
         target, layers = self._target, self._viewer.layers
         if target is None:
             return
@@ -77,7 +89,7 @@ class LimitBox(QObject):
         if name in layers and _holds_shapes(layers[name]):
             self._watch(layers[name])
         else:
-            self._watch(self._add(name, target))
+            self._watch(self._add(name, target, box))
         layers.selection.active = self.layer
         self.look()
 
@@ -97,16 +109,18 @@ class LimitBox(QObject):
             self.box = box
             self.changed.emit(box)
 
-    def _add(self, name: str, target: Image | Labels) -> Shapes:
+    def _add(self, name: str, target: Image | Labels, box: Box | None) -> Shapes:
         from napari.layers import Shapes
 
         (top, bottom), (left, right) = self._visible(target)
-        dy, dx = _MARGIN * (bottom - top), _MARGIN * (right - left)
-        y0, y1 = round(top + dy) - 0.5, round(bottom - dy) - 0.5
-        x0, x1 = round(left + dx) - 0.5, round(right - dx) - 0.5
-        corners = [[y0, x0], [y0, x1], [y1, x1], [y1, x0]]
+        if box is None:
+            dy, dx = _MARGIN * (bottom - top), _MARGIN * (right - left)
+            box = (
+                (round(top + dy), round(bottom - dy)),
+                (round(left + dx), round(right - dx)),
+            )
         made = Shapes(
-            [np.array(corners)],
+            [_corners(box)],
             shape_type="rectangle",
             name=name,
             face_color="transparent",
@@ -177,6 +191,13 @@ class LimitBox(QObject):
         if self.layer is not None and event.value is self.layer:
             self._watch(None)
             self.look()
+
+
+def _corners(box: Box) -> NDArray[np.float64]:
+    """Corners of the rectangle around the pixels of a box, along Y and X."""
+    (top, bottom), (left, right) = box[-2:]
+    y0, y1, x0, x1 = top - 0.5, bottom - 0.5, left - 0.5, right - 0.5
+    return np.array([[y0, x0], [y0, x1], [y1, x1], [y1, x0]])
 
 
 def _flat(place: Any) -> dict[str, Any]:

@@ -51,6 +51,11 @@ class LimitSection(QWidget):
         self._limit.set_target(layer)
         self.setVisible(layer is not None)
 
+    def mark(self, box: Box) -> None:
+        """Limit to a box, as if the person had drawn it."""
+        self._limit.mark(box)
+        self._show()
+
     def set_colors(self, colors: Colors) -> None:
         """Follow a change of theme."""
         self.message.set_colors(colors)

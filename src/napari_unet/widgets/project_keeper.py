@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_unet.data.classes import ClassInfo
+from napari_unet.data.source import Box
 from napari_unet.live.annotation_store import save_annotation
 from napari_unet.live.project_info import (
     ProjectInfo,
+    ViewInfo,
     free_folder,
     mark_closed,
     mark_open,
@@ -101,12 +103,22 @@ class ProjectKeeper:
         self._start(self._write_first, folder, info, annotation.data, pixels)
         return folder
 
-    def update(self, classes: list[ClassInfo] | None) -> None:
-        """Keep names and colours where they are others than before."""
+    def update(
+        self,
+        classes: list[ClassInfo] | None,
+        limit: Box | None = None,
+        view: ViewInfo | None = None,
+    ) -> None:
+        """Keep names, colours, limit and view where they are others than before."""
         info, layer, folder = self._info, self._layer, self.folder
         if info is None or layer is None or folder is None:
             return
-        news = {"annotation": annotation_info(layer), "classes": classes}
+        news = {
+            "annotation": annotation_info(layer),
+            "classes": classes,
+            "limit": limit,
+            "view": view,
+        }
         changed = info.model_copy(update=news)
         if changed != info:
             self._info = changed

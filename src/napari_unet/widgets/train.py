@@ -28,6 +28,7 @@ from napari_unet.widgets.live_section import LiveSection
 from napari_unet.widgets.loss_plot import LossPlot
 from napari_unet.widgets.progress import RunPanel
 from napari_unet.widgets.project_keeper import ProjectKeeper
+from napari_unet.widgets.project_view import view_info
 from napari_unet.widgets.session import Session, session
 from napari_unet.widgets.shortcuts import N_CLASSES, Shortcuts, with_key
 from napari_unet.widgets.start_choice import AUTOMATIC, StartChoice
@@ -141,7 +142,7 @@ class TrainWidget(DockWidget):
         self.live.class_wanted.connect(self.paint_class)
         self.live.by_itself.changed.connect(self.check_soon)
         self.live.refreshed.connect(self._on_run)
-        self.live.run.classes_told.connect(self._keep_classes)
+        self.live.run.classes_told.connect(self._keep_project)
         self.again.requested.connect(self.continue_project)
 
     def _bind_keys(self) -> None:
@@ -217,7 +218,7 @@ class TrainWidget(DockWidget):
             name = self.choices.default_name(image)
             self.name.native.setPlaceholderText(name)
         self._say_problem(problem)
-        self._keep_classes()
+        self._keep_project()
         by_itself = self.live_mode and self.live.by_itself.value
         if by_itself and not problem and not self.active_run.active:
             self.train()
@@ -298,8 +299,10 @@ class TrainWidget(DockWidget):
         self.panel.set_problem(sentence)
         self.live.set_problem(sentence)
 
-    def _keep_classes(self) -> None:
-        self.keeper.update(self.live.run.classes)
+    def _keep_project(self) -> None:
+        self.keeper.update(
+            self.live.run.classes, self.annotation.limit.box, view_info(self.viewer)
+        )
         if self.keeper.problem and self.live.run.active:
             self.live.run.note(self.keeper.problem)
 
@@ -354,6 +357,7 @@ class TrainWidget(DockWidget):
 
     def _on_began_or_ended(self, *, active: bool) -> None:
         if not active:
+            self._keep_project()
             self.keeper.end()
         self.again.refresh(active=active)
 
@@ -378,7 +382,7 @@ class TrainWidget(DockWidget):
         self.live.run.ended.disconnect(self._on_live_ended)
         self.live.refreshed.disconnect(self._on_run)
         self.panel.close_run()
-        self.live.run.classes_told.disconnect(self._keep_classes)
+        self.live.run.classes_told.disconnect(self._keep_project)
         self.live.close_run()
         self.keeper.end()
         self.start_from.close_news()
