@@ -8,6 +8,7 @@ from pathlib import Path
 
 import less_painting
 import live_picture
+import measure_picture
 from PIL import Image
 
 from napari_unet import demo
@@ -26,6 +27,7 @@ def main() -> None:
         live_picture.pictures(
             Path(folder) / "1-annotation.png", Path(folder) / "5-live.png"
         )
+        measure_picture.picture(Path(folder) / "8-measure.png")
         for picture in sorted(Path(folder).glob("*.png")):
             name = picture.name.partition("-")[2]
             small = (
