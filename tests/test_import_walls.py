@@ -26,6 +26,7 @@ WITHOUT_TORCH = [
     "napari_unet.data.checks",
     "napari_unet.data.classes",
     "napari_unet.data.source",
+    "napari_unet.evaluation.report",
     "napari_unet.image_io",
     "napari_unet.metrics",
     "napari_unet.doctor",

@@ -147,6 +147,10 @@ class EvaluateWidget(DockWidget):
             known = [x for x in labels[:-1] if rule_of(x) is not None]
             self.truth.choose((known or labels[:-1])[0])
         self.truth.refresh()
+        others = [x for x in labels if x is not self.truth.layer.value]
+        if self.prediction.value is self.truth.layer.value and others:
+            with self.prediction.changed.blocked():
+                self.prediction.value = others[-1]
         images = [x for x in layers if isinstance(x, Image)]
         before_image = self.image.value
         with self.image.changed.blocked():

@@ -1,0 +1,249 @@
+"""The *Evaluate* widget in a real viewer, with an engine that a test plays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+
+from napari_unet.engine.context import TaskContext
+from napari_unet.engine.evaluation_task import evaluate
+from napari_unet.engine.protocol import decode_message, encode_message
+from napari_unet.widgets.evaluate import EvaluateWidget
+from napari_unet.widgets.navigation import camera_of
+
+pytestmark = pytest.mark.viewer
+
+
+@pytest.fixture
+def widget(viewer: Any, host: Any) -> EvaluateWidget:
+    made = EvaluateWidget(viewer, host)
+    viewer.window.add_dock_widget(made, name="Evaluate")
+    return made
+
+
+def problem(widget: EvaluateWidget) -> str:
+    widget.check()
+    return str(widget.panel.problem.text())
+
+
+@pytest.fixture
+def pair() -> tuple[np.ndarray, np.ndarray]:
+    """Truth and prediction: one right, one missed, one invented."""
+    truth = np.zeros((60, 80), np.int32)
+    truth[5:15, 5:15], truth[40:50, 60:70] = 1, 2
+    made = np.zeros_like(truth)
+    made[5:15, 5:15], made[5:12, 50:57] = 1, 2
+    return truth, made
+
+
+def choose(widget: EvaluateWidget, pair: Any, **place: Any) -> tuple[Labels, Labels]:
+    viewer = widget.viewer
+    truth = viewer.add_labels(pair[0], name="truth", **place)
+    made = viewer.add_labels(pair[1], name="net", **place)
+    widget.truth.choose(truth)
+    widget.prediction.value = made
+    widget.rule.value = "complete"
+    return truth, made
+
+
+def answer(engine: Any) -> None:
+    """Do what the engine would do with the newest job."""
+    job = engine.job
+    context = TaskContext(
+        dict(job.params), dict(job.inputs), job.outputs, lambda event: None
+    )
+    line = encode_message({"type": "done", "result": evaluate(context)})
+    job.end("done", result=decode_message(line)["result"])
+
+
+def test_what_is_missing_is_told_in_turn(widget: EvaluateWidget, pair: Any) -> None:
+    assert "predict something first" in problem(widget)
+    viewer = widget.viewer
+    truth = viewer.add_labels(pair[0], name="truth")
+    assert "same layer" in problem(widget)
+    viewer.add_labels(pair[1][:-1], name="net")
+    assert "'net' has the shape 59 × 80" in problem(widget)
+    assert not widget.panel.button.isEnabled()
+    viewer.layers["net"].data = pair[1]
+    assert widget.truth.layer.value is truth
+    assert "Choose beside Rule" in problem(widget)
+    widget.rule.value = "sparse"
+    assert problem(widget) == ""
+    assert widget.panel.button.isEnabled()
+
+
+def test_scores_errors_and_a_layer_over_the_image(
+    widget: EvaluateWidget, engine: Any, pair: Any
+) -> None:
+    place = {"scale": (0.5, 0.25), "translate": (3, 4), "rotate": 30}
+    truth, made = choose(widget, pair, **place)
+    widget.panel.button.click()
+    assert widget.panel.button.text() == "Stop"
+    answer(engine)
+    table = widget.view.scores
+    rows = {
+        table.item(r, 0).text(): table.item(r, 1).text()
+        for r in range(table.rowCount())
+    }
+    assert rows["AP, IoU 0.50"] == "0.333"
+    assert rows["F1, IoU 0.50"] == "0.500"
+    assert widget.view.kinds["missed"].text() == "1 missed"
+    assert widget.view.kinds["invented"].text() == "1 invented"
+    assert widget.view.kinds["confused"].isHidden()
+    errors = widget.viewer.layers["errors of net"]
+    for name in ("scale", "translate", "rotate"):
+        np.testing.assert_allclose(getattr(errors, name), getattr(truth, name))
+    assert errors.data[45, 65] == 1
+    assert errors.data[8, 53] == 2
+    assert errors.data[10, 10] == 0
+    assert list(errors.features["error"])[1:3] == ["missed", "invented"]
+    assert not np.allclose(errors.get_color(1), errors.get_color(2))
+    np.testing.assert_array_equal(truth.data, pair[0])
+    np.testing.assert_array_equal(made.data, pair[1])
+
+
+def test_rows_move_the_viewer_and_kinds_can_be_left_out(
+    widget: EvaluateWidget, engine: Any, pair: Any
+) -> None:
+    stack = [np.stack([np.zeros_like(p), p, np.zeros_like(p)]) for p in pair]
+    choose(widget, stack)
+    widget.viewer.dims.set_current_step(0, 0)
+    widget.evaluate()
+    answer(engine)
+    errors = widget.view.errors
+    assert errors.rowCount() == 2
+    errors.selectRow(0)
+    assert errors.item(0, 0).text() == "missed"
+    assert widget.viewer.dims.current_step[0] == 1
+    np.testing.assert_allclose(camera_of(widget.viewer).center[-2:], (44.5, 64.5))
+    widget.view.kinds["missed"].setChecked(False)
+    assert errors.rowCount() == 1
+    errors.selectRow(0)
+    np.testing.assert_allclose(camera_of(widget.viewer).center[-2:], (8, 53))
+    # The layer may go; the list then says so.
+    widget.viewer.layers.remove("errors of net")
+    errors.cellClicked.emit(0, 0)
+    assert "gone" in widget.note.text()
+
+
+def test_the_rule_is_remembered_and_sparse_references_count_only_where_painted(
+    widget: EvaluateWidget, engine: Any
+) -> None:
+    truth = np.zeros((20, 30), np.int32)
+    truth[:, :10], truth[5:9, 2:6] = 1, 2
+    made = np.zeros_like(truth)
+    made[5:9, 2:6], made[5:9, 20:24] = 1, 2  # the second lies where nobody looked
+    layer, _ = choose(widget, (truth, made))
+    widget.rule.value = "sparse"
+    widget.evaluate()
+    answer(engine)
+    result = widget.run.result
+    assert result is not None
+    assert sum(result.counts.values()) == 0
+    assert result.scores[0][1] == "1.000"
+    assert widget.view.errors.isHidden()
+    widget.truth.choose(widget.viewer.layers["net"])
+    assert widget.rule.value is None
+    widget.truth.choose(layer)
+    assert widget.rule.value == "sparse"
+
+
+def test_tables_and_reports_are_written(
+    widget: EvaluateWidget, engine: Any, pair: Any, tmp_path: Path
+) -> None:
+    image = widget.viewer.add_image(np.random.default_rng(0).random((60, 80)))
+    truth, _ = choose(widget, pair)
+    assert not widget.save_scores.isEnabled()
+    widget.evaluate()
+    answer(engine)
+    assert widget.save_scores.isEnabled()
+    widget.save_csv(tmp_path / "s.csv")
+    assert "AP,IoU 0.50,0.333" in (tmp_path / "s.csv").read_text()
+    widget.save_csv(tmp_path / "s.csv" / "no.csv")
+    assert "could not be written" in widget.note.text()
+    # The report is about what was compared, whatever is painted since.
+    truth.data[:] = 0
+    assert image.name == widget.image.value.name
+    widget.run.write_report(tmp_path / "r.html")
+    answer(engine)
+    assert (tmp_path / "r.html").read_text().count("data:image/") == 3
+    assert "0.333" in (tmp_path / "r.html").read_text()
+    assert str(tmp_path / "r.html") in widget.panel.status.text()
+    assert widget.view.errors.rowCount() == 2
+    assert len(widget.viewer.layers) == 4
+
+
+def test_folders(
+    widget: EvaluateWidget, engine: Any, pair: Any, tmp_path: Path
+) -> None:
+    from napari_unet.image_io import write_labels
+
+    for name in ("a", "b"):
+        write_labels(tmp_path / "t" / f"{name}.tif", pair[0], "YX")
+        write_labels(tmp_path / "p" / f"{name}.tif", pair[1], "YX")
+    widget.kind.value = "folders"
+    assert problem(widget) == "Choose the folder of the predictions."
+    widget.folders.predictions.edit.setText(str(tmp_path / "p"))
+    widget.folders.labels.edit.setText(str(tmp_path / "nowhere"))
+    assert "There is no folder" in problem(widget)
+    widget.folders.labels.edit.setText(str(tmp_path / "t"))
+    assert "Rule" in problem(widget)
+    widget.rule.value = "complete"
+    widget.evaluate()
+    answer(engine)
+    assert "2 images" in widget.panel.status.text()
+    assert widget.view.errors.rowCount() == 4
+    assert not widget.viewer.layers
+    widget.view.errors.selectRow(1)
+    assert "The error is in" in widget.note.text()
+
+
+def test_classes_and_pieces(widget: EvaluateWidget, engine: Any) -> None:
+    truth = np.ones((30, 41), np.uint8)
+    truth[:, 20] = 0
+    made = truth.copy()
+    made[5:8, 20] = 1
+    choose(widget, (truth, made))
+    assert widget.pieces.native.isHidden()
+    widget.task.value = "classes"
+    assert not widget.pieces.native.isHidden()
+    widget.pieces.value = True
+    widget.evaluate()
+    answer(engine)
+    result = widget.run.result
+    assert result is not None
+    assert any(name.startswith("V_Rand") for name, *_ in result.scores)
+    assert result.counts == {"missed": 0, "invented": 1, "confused": 0}
+
+
+def test_layers_may_go_and_the_widget_may_close_meanwhile(
+    widget: EvaluateWidget, engine: Any, pair: Any, qtbot: Any
+) -> None:
+    choose(widget, pair)
+    widget.evaluate()
+    widget.viewer.layers.clear()
+    answer(engine)
+    assert [layer.name for layer in widget.viewer.layers] == ["errors of net"]
+    viewer = widget.viewer
+    choose(widget, pair)
+    widget.evaluate()
+    with qtbot.waitSignal(widget.destroyed, timeout=10_000):
+        viewer.window.remove_dock_widget(widget)
+        widget.deleteLater()
+    assert engine.job.stops == 1
+    answer(engine)
+
+
+def test_an_error_of_the_engine_is_shown(
+    widget: EvaluateWidget, engine: Any, pair: Any
+) -> None:
+    choose(widget, pair)
+    widget.evaluate()
+    engine.job.end("failed", error="The disk is full.")
+    assert widget.panel.status.text() == "The disk is full."
+    assert not widget.save_scores.isEnabled()
+    assert widget.view.isHidden()
