@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 from live_picture import SIZE
 
-ROW = 4
-"""Of the table sorted by area: a large nucleus."""
+LARGE = 30
+"""One of so many of the largest nuclei is gone to: the one nearest to the middle."""
+WIDTH = 430
+"""Of the dock, in pixels, so that some columns can be seen."""
 
 
 def picture(path: Path) -> None:
@@ -25,7 +27,7 @@ def picture(path: Path) -> None:
     size = {"scale": sample.voxel_size, "units": (sample.unit,) * 2}
     image = viewer.add_image(sample.image, name=sample.name, **size)
     image.contrast_limits = np.percentile(sample.image, (0.5, 99.8))
-    labels = viewer.add_labels(sample.labels, name="nuclei", **size)
+    labels = viewer.add_labels(sample.labels, name="objects", **size)
     _, widget = viewer.window.add_plugin_dock_widget(
         "napari-unet-live", "Measure objects"
     )
@@ -38,8 +40,14 @@ def picture(path: Path) -> None:
     viewer.layers.selection.active = labels
     names = list(widget.run.table.columns)
     widget.view.sortByColumn(names.index("area_um2"), Qt.SortOrder.DescendingOrder)
+    widget.setMinimumWidth(WIDTH)
     rest()
-    widget.view.setCurrentIndex(widget.view.objects.index(ROW, 0))
+    objects = widget.view.objects
+    table = widget.run.table
+    place = np.column_stack([table["centroid_y"], table["centroid_x"]])
+    away = np.linalg.norm(place - np.array(sample.image.shape) / 2, axis=1)
+    row = min(range(LARGE), key=lambda row: away[objects.object_at(row)])
+    widget.view.setCurrentIndex(objects.index(row, 0))
     rest(2.0)  # the frame that shows the place has gone
     viewer.window.screenshot(path=str(path), flash=False, canvas_only=False)
     viewer.close()

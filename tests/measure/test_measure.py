@@ -18,6 +18,7 @@ from skimage.measure import regionprops_table
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import DataError
 from napari_unet.measure import ObjectTable, measure_blocks, measure_objects
+from napari_unet.measure.table import title
 
 SIZES = {2: (0.5, 0.25), 3: (2.0, 0.5, 0.25)}
 
@@ -289,6 +290,14 @@ def test_a_csv_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="could not be written"):
         table.write_csv(tmp_path / "folder.csv")
     assert [p.name for p in tmp_path.iterdir()] == ["folder.csv"]
+
+
+def test_columns_have_titles_for_people() -> None:
+    assert title("area_um2", "micrometer") == "area (µm²)"
+    assert title("volume_px3", "pixel") == "volume (px³)"
+    assert title("axis_major_nm", "nanometer") == "major axis (nm)"
+    assert title("centroid_y", "micrometer") == "centroid y"
+    assert title("intensity_mean_light_um", "micrometer") == "intensity mean light um"
 
 
 def test_what_does_not_fit_is_told() -> None:

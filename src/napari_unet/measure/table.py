@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,5 +133,6 @@ def title(name: str, unit: str) -> str:
         ending = f"_{short}{power}"
         if name.endswith(ending) and not name.startswith("intensity"):
             words = name.removesuffix(ending).replace("_", " ")
+            words = re.sub(r"^axis (\w+)$", r"\1 axis", words)
             return f"{words} ({UNIT_SIGNS.get(short, short)}{sign})"
     return name.replace("_", " ")
