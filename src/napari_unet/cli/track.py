@@ -49,8 +49,8 @@ def run(options: argparse.Namespace) -> int:
     if options.csv is not None:
         tracks.write_csv(options.csv)
     say(
-        f"{tracks.count:,} tracks and {tracks.divisions:,} divisions in "
-        f"{tracks.frames:,} frames: {options.output}"
+        f"{_count(tracks.count, 'track')} and {_count(tracks.divisions, 'division')} "
+        f"in {tracks.frames:,} frames: {options.output}"
     )
     return 0
 
@@ -75,3 +75,7 @@ def _protect(options: argparse.Namespace) -> None:
             )
     if options.csv is not None and options.csv.resolve() == options.output.resolve():
         raise DataError("The labels and the table need files of their own.")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -90,7 +90,11 @@ def link_frames(
     if not len(before) or not len(after):
         return []
     share = distances(before, after) / max_distance
-    cost = np.where(share <= 1, share**2 + 1 - overlaps, _FAR)
+    # LapTrack prices what is left open like the cheapest link: one for nothing, last,
+    # makes a link cost the same whatever else there is in the frame.
+    cost = np.full((len(before) + 1, len(after) + 1), _FAR)
+    cost[:-1, :-1] = np.where(share <= 1, share**2 + 1 - overlaps, _FAR)
+    cost[-1, -1] = 0
     solver = lap_track(
         metric=_looked_up(cost),
         cutoff=_WORST_LINK + 0.01,
@@ -99,8 +103,9 @@ def link_frames(
         gap_closing_cutoff=False,
         splitting_cutoff=False,
     )
-    tree = solver.predict([_places(len(before)), _places(len(after))])
-    return [(int(i), int(j)) for (_, i), (_, j) in tree.edges()]
+    tree = solver.predict([_places(len(side)) for side in (cost, cost.T)])
+    pairs = [(int(i), int(j)) for (_, i), (_, j) in tree.edges()]
+    return [(i, j) for i, j in pairs if i < len(before) and j < len(after)]
 
 
 def join_pieces(
@@ -129,7 +134,7 @@ def join_pieces(
     list of Edge
         Without `links`.
     """
-    if not links or not (divisions or max_gap):
+    if not (divisions or max_gap):
         return []
     family = _Family(frames, links, max_distance)
     solver = lap_track(
