@@ -11,7 +11,6 @@ there (:mod:`napari_unet.segmentation.stitching`)::
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -108,36 +107,24 @@ class BlockGrid(Sequence[Block]):
             index, position, self.samples[position], tuple(inner), tuple(outer)
         )
 
-    def neighbours(self, number: int) -> Iterator[tuple[int, int]]:
-        """Axis and number of each block that follows `number` along an axis."""
-        rest = number % self.per_sample
-        where = np.unravel_index(rest, self.counts)
+    def around(self, number: int) -> Iterator[tuple[int, int, int]]:
+        """The blocks beside `number`: axis, 0 before or 1 after, and its number."""
+        where = np.unravel_index(number % self.per_sample, self.counts)
         for axis, (i, count) in enumerate(zip(where, self.counts, strict=True)):
-            if int(i) + 1 < count:
-                yield axis, number + math.prod(self.counts[axis + 1 :])
+            step = math.prod(self.counts[axis + 1 :])
+            if i > 0:
+                yield axis, 0, number - step
+            if i < count - 1:
+                yield axis, 1, number + step
 
-    def pairs(self) -> Iterator[tuple[int, int, int]]:
-        """Axis and numbers of all neighbours."""
-        for number in range(len(self)):
-            for axis, other in self.neighbours(number):
-                yield axis, number, other
+    def pairs(self, numbers: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+        """Axis and numbers of neighbours, each two once."""
+        for number in numbers:
+            for axis, side, other in self.around(number):
+                if side == 1:
+                    yield axis, number, other
 
     def seen_by_both(self, first: int, second: int) -> Box:
         """What two blocks both look at."""
         pairs = zip(self[first].outer, self[second].outer, strict=True)
         return tuple((max(a, c), min(b, d)) for (a, b), (c, d) in pairs)
-
-
-def spread_evenly(length: int, size: int, step: int) -> int:
-    """A block size up to `size`, a multiple of `step`, that leaves no narrow rest."""
-    count = math.ceil(length / size)
-    return min(size, math.ceil(length / count / step) * step)
-
-
-def corners(shape: Sequence[int], size: Sequence[int]) -> Iterator[Box]:
-    """Boxes of `size` that cover an array of `shape`."""
-    axes = [range(0, n, s) for n, s in zip(shape, size, strict=True)]
-    for start in itertools.product(*axes):
-        yield tuple(
-            (a, min(a + s, n)) for a, s, n in zip(start, size, shape, strict=True)
-        )

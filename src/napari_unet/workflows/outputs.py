@@ -1,19 +1,57 @@
-"""Where a prediction is written, sample by sample."""
+"""Where the blocks of a prediction go: arrays in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.data.source import Box, ImageSource, sample_index
-from napari_unet.models.info import ModelInfo
-from napari_unet.prediction.predictor import TileMaps
-from napari_unet.segmentation.objects import decode_objects
-from napari_unet.segmentation.settings import DecoderInfo
-from napari_unet.stopping import Stop, unless_stopped
+from napari_unet.prediction.blocks import Block, inside
+from napari_unet.segmentation.stitching import Found
+
+Views = dict[tuple[int, int], NDArray[np.int32]]
+"""What a block saw where a neighbour looked, too: by axis, and 0 before or 1 after."""
+
+
+class Sink(Protocol):
+    """Takes finished blocks, each as a whole."""
+
+    def is_done(self, block: Block) -> bool:
+        """Whether a block was made before, and need not be made again."""
+        ...
+
+    def put(
+        self,
+        block: Block,
+        labels: NDArray[Any],
+        maps: NDArray[np.float16] | None,
+    ) -> None:
+        """Keep the inner part of a block: labels (Z) Y X, maps K (Z) Y X."""
+        ...
+
+    def put_partial(self, block: Block, labels: NDArray[Any]) -> None:
+        """Keep what there is of a block that was stopped, if that is worth having."""
+        ...
+
+    def put_objects(
+        self,
+        block: Block,
+        labels: NDArray[np.int32],
+        maps: NDArray[np.float16] | None,
+        found: Found,
+        views: Views,
+    ) -> None:
+        """Keep a block whose labels count from 1 on, and what stitching needs."""
+        ...
+
+    def found(self, block: Block) -> Found: ...
+    def view(self, block: Block, axis: int, side: int) -> NDArray[np.int32]: ...
+    def relabel(self, block: Block, table: NDArray[np.int32]) -> None:
+        """Write the final labels of a block; may be done twice."""
+        ...
 
 
 class Outputs:
@@ -59,16 +97,51 @@ class Outputs:
         self.maps = maps
         if n_maps and maps is None:
             self.maps = np.zeros((n_maps, *shape), np.float16)
+        self._found: dict[int, Found] = {}
+        self._views: dict[int, Views] = {}
 
-    def writer(self, position: int, info: ModelInfo) -> SampleWriter:
-        """What writes one of :attr:`samples`."""
-        labels = self._sample(self.labels, position)
-        maps = [
-            self._sample(m, position) for m in ([] if self.maps is None else self.maps)
-        ]
-        if info.task == "objects":
-            return ObjectsWriter(labels, maps, info.decoder or DecoderInfo())
-        return ClassesWriter(labels, maps, [c.result_value for c in info.classes])
+    def is_done(self, block: Block) -> bool:
+        return block.number in self._found
+
+    def put(
+        self,
+        block: Block,
+        labels: NDArray[Any],
+        maps: NDArray[np.float16] | None,
+    ) -> None:
+        where = inside(block.inner, self.box)
+        self._sample(self.labels, block.position)[where] = labels
+        if self.maps is not None and maps is not None:
+            for kept, given in zip(self.maps, maps, strict=False):
+                self._sample(kept, block.position)[where] = given
+
+    def put_partial(self, block: Block, labels: NDArray[Any]) -> None:
+        """Keep what there is of a block that was stopped."""
+        self.put(block, labels, None)
+
+    def put_objects(
+        self,
+        block: Block,
+        labels: NDArray[np.int32],
+        maps: NDArray[np.float16] | None,
+        found: Found,
+        views: Views,
+    ) -> None:
+        self.put(block, labels, maps)
+        self._found[block.number] = found
+        self._views[block.number] = views
+
+    def found(self, block: Block) -> Found:
+        # After a stop, blocks may be missing: nothing is in them.
+        nothing = Found(np.zeros(1, np.int64), np.zeros(1, bool))
+        return self._found.get(block.number, nothing)
+
+    def view(self, block: Block, axis: int, side: int) -> NDArray[np.int32]:
+        return self._views[block.number][axis, side]
+
+    def relabel(self, block: Block, table: NDArray[np.int32]) -> None:
+        part = self._sample(self.labels, block.position)[inside(block.inner, self.box)]
+        part[...] = table[part]
 
     def _sample(self, array: NDArray[Any], position: int) -> NDArray[Any]:
         """A view of one sample, (Z) Y X."""
@@ -76,67 +149,3 @@ class Outputs:
             array = array.transpose(self._order)
         view: NDArray[Any] = array[sample_index(self._sample_shape, position)]
         return view
-
-
-class SampleWriter:
-    """Takes the tiles of one sample; `labels` and `maps` are views, (Z) Y X."""
-
-    def __init__(
-        self, labels: NDArray[np.int32], maps: Sequence[NDArray[np.float16]]
-    ) -> None:
-        self.labels, self.maps = labels, maps
-
-    def write(self, part: TileMaps) -> None:
-        """Take one tile."""
-        for kept, found in zip(self.maps, part.maps, strict=False):
-            kept[part.tile.target] = found
-
-    def finish(self, stop: Stop) -> None:
-        """Do what needs all tiles.
-
-        Raises
-        ------
-        Stopped
-            If `stop` said so; labels that are missing stay 0.
-        """
-
-
-class ClassesWriter(SampleWriter):
-    """Classes are decided tile by tile."""
-
-    def __init__(
-        self,
-        labels: NDArray[np.int32],
-        maps: Sequence[NDArray[np.float16]],
-        values: Sequence[int],
-    ) -> None:
-        super().__init__(labels, maps)
-        self._values = np.array(values, np.int32)
-
-    def write(self, part: TileMaps) -> None:
-        super().write(part)
-        self.labels[part.tile.target] = self._values[part.maps.argmax(axis=0)]
-
-
-class ObjectsWriter(SampleWriter):
-    """Objects are cut from the maps of the whole sample."""
-
-    def __init__(
-        self,
-        labels: NDArray[np.int32],
-        maps: Sequence[NDArray[np.float16]],
-        decoder: DecoderInfo,
-    ) -> None:
-        super().__init__(labels, maps)
-        self._decoder = decoder
-        self._held = np.zeros((2, *labels.shape), np.float32)
-
-    def write(self, part: TileMaps) -> None:
-        super().write(part)
-        self._held[(slice(None), *part.tile.target)] = part.maps
-
-    def finish(self, stop: Stop) -> None:
-        foreground, distance = self._held
-        self.labels[...] = unless_stopped(
-            lambda: decode_objects(foreground, distance, self._decoder), stop
-        )

@@ -1,0 +1,327 @@
+"""Prediction: the share of the bare network's speed that is left, and memory.
+
+    python benchmarks/predict.py [--quick] [--json FILE]
+
+All figures of one line are taken in one run, one after the other, on the same pixels;
+what counts are the ratios. Sliding windows of MONAI are compared where it is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import psutil
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from napari_unet.config import Task
+from napari_unet.data.classes import make_classes, object_classes
+from napari_unet.data.source import ImageSource
+from napari_unet.device import autocast, memory_format, pick_device, pick_precision
+from napari_unet.models.info import ModelInfo
+from napari_unet.models.model import Model
+from napari_unet.networks.blocks import fold_batch_norm
+from napari_unet.networks.info import NetworkInfo
+from napari_unet.networks.registry import build_network
+from napari_unet.segmentation.settings import DecoderInfo
+from napari_unet.workflows import exhaust, predict
+from napari_unet.workflows.blocks import BlockJob, make_blocks
+from napari_unet.workflows.prediction import BLOCK, make_predictor
+
+GIGABYTE = 10**9
+WIDTHS = [16, 32, 64, 128]
+
+
+def main() -> None:
+    """Measure, print a table, write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="smaller, without 200 GB")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", choices=["speed", "memory"])
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    figures: dict[str, Any] = {"device": str(pick_device())}
+    if options.only != "memory":
+        figures |= speed(2048, repeat=2 if options.quick else 3)
+        figures |= objects(1024 if options.quick else 2048)
+    if options.only != "speed":
+        sizes = [0.2, 2, 20] if options.quick else [2, 20, 200]
+        figures |= memory(sizes)
+    for name, value in figures.items():
+        print(f"{name:28} {value}")
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1))
+
+
+def make_model(task: Task = "classes", widths: Sequence[int] = WIDTHS) -> Model:
+    """A U-Net of 16 base channels with random weights."""
+    levels = len(widths)
+    network = NetworkInfo(
+        name="unet",
+        arguments={
+            "n_in": 1,
+            "n_out": 2,
+            "channels": list(widths),
+            "strides": [[2, 2]] * (levels - 1),
+            "kernels": [[3, 3]] * levels,
+            "convolutions": [2] * levels,
+            "stem": [1, 1],
+        },
+    )
+    net = build_network(network).eval()
+    return Model(
+        net,
+        ModelInfo(
+            name="benchmark",
+            task=task,
+            spatial="YX",
+            n_channels=1,
+            classes=object_classes(1) if task == "objects" else make_classes([0, 1], 0),
+            network=network,
+            decoder=DecoderInfo() if task == "objects" else None,
+        ),
+    )
+
+
+def timed(work: Callable[[], object], repeat: int) -> float:
+    """Shortest time in seconds of some repetitions, after one to warm up."""
+    work()
+    times = []
+    for _ in range(repeat):
+        begun = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
+def speed(edge: int, repeat: int) -> dict[str, Any]:
+    """Read to labels over the bare network, and over sliding windows."""
+    device = pick_device()
+    precision = pick_precision(device)
+    model = make_model()
+    pixels = np.random.default_rng(0).integers(0, 4000, (edge, edge)).astype(np.uint16)
+    source = ImageSource((pixels,), "YX")
+    bare_network: Any = fold_batch_norm(make_model().network)
+    layout = memory_format(2)
+    bare_network = bare_network.to(device=device, memory_format=layout)
+    core = make_predictor(model, "auto", "auto", views=False).largest[0]
+    pieces = [
+        torch.randn(1, 1, core, core, device=device).contiguous(memory_format=layout)
+        for _ in range(max(1, edge // core) ** 2)
+    ]
+
+    def bare() -> None:
+        with torch.inference_mode(), autocast(device, precision):
+            for piece in pieces:
+                bare_network(piece)
+        finish(device)
+
+    def ours() -> None:
+        exhaust(predict(model, source))
+
+    bare_s, ours_s = timed(bare, repeat), timed(ours, repeat)
+    figures: dict[str, Any] = {
+        "bare_s": round(bare_s, 3),
+        "end_to_end_s": round(ours_s, 3),
+        "end_to_end_over_bare": round(bare_s / ours_s, 3),
+        "megapixels_per_s": round(edge**2 / ours_s / 1e6, 2),
+    }
+    return figures | monai(bare_network, pixels, device, precision, ours_s)
+
+
+def monai(
+    network: nn.Module,
+    pixels: NDArray[Any],
+    device: torch.device,
+    precision: torch.dtype,
+    ours_s: float,
+) -> dict[str, Any]:
+    """The same network in MONAI's sliding windows, from pixels to labels."""
+    try:
+        from monai.inferers import SlidingWindowInferer
+    except ImportError:
+        return {"monai": "not installed"}
+    image = pixels.astype(np.float32)
+
+    def run(dtype: torch.dtype, **how: Any) -> Callable[[], None]:
+        inferer = SlidingWindowInferer(**how)
+
+        def work() -> None:
+            low, high = np.percentile(image[::4, ::4], [1, 99.8]).astype(np.float32)
+            batch = torch.from_numpy((image - low) / (high - low))[None, None]
+            batch = batch.to(device).contiguous(memory_format=memory_format(2))
+            with torch.inference_mode(), autocast(device, dtype):
+                inferer(batch, network).argmax(1).to(torch.uint8).cpu().numpy()
+
+        return work
+
+    # Equal quality: windows whose seams overlap by at least our halo on either side.
+    fastest = timed(
+        run(precision, roi_size=(512, 512), sw_batch_size=4, overlap=0.25), 1
+    )
+    default = timed(
+        run(torch.float32, roi_size=(256, 256), overlap=0.5, mode="gaussian"), 1
+    )
+    return {
+        "monai_fastest_s": round(fastest, 2),
+        "monai_default_s": round(default, 2),
+        "times_monai_fastest": round(fastest / ours_s, 2),
+        "times_monai_default": round(default / ours_s, 2),
+    }
+
+
+def objects(edge: int) -> dict[str, Any]:
+    """Read to objects over the network alone, on maps like those of trained ones."""
+    from scipy import ndimage
+
+    model = make_model("objects")
+    rng = np.random.default_rng(0)
+    points = np.zeros((edge, edge), bool)
+    points[tuple(rng.integers(0, edge, (2, edge * edge // 900)))] = True
+    distance = np.clip(1 - ndimage.distance_transform_edt(~points) / 11, 0, 1)
+    wanted = torch.from_numpy(np.stack([distance > 0, distance]).astype(np.float32))
+    source = ImageSource((rng.integers(0, 4000, (edge, edge)).astype(np.uint16),), "YX")
+    predictor = make_predictor(model, "auto", "auto", views=False)
+
+    def network_alone() -> None:
+        from napari_unet.data.normalization import measure_range
+
+        intensity = measure_range(source, model.info.normalization)
+        for _ in predictor.run(source, intensity, 0):
+            pass
+
+    from napari_unet.prediction import predictor as module
+
+    batch_results = module._Batch.results
+
+    def with_maps(self: Any) -> Any:
+        for part in batch_results(self):
+            inner = tuple(slice(*b) for b in part.tile.inner)
+            yield module.TileMaps(part.work, wanted[(slice(None), *inner)].numpy())
+
+    alone = timed(network_alone, 1)
+    with patch.object(module._Batch, "results", with_maps):
+        begun = time.perf_counter()
+        result = exhaust(predict(model, source))
+        both = time.perf_counter() - begun
+    return {
+        "objects_over_network": round(alone / both, 3),
+        "objects": int(result.labels.max()),
+    }
+
+
+class Generated:
+    """A picture of any size that is made when it is read."""
+
+    dtype = np.dtype(np.uint16)
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self._tile = np.random.default_rng(0).integers(0, 4000, (4096,), np.uint16)
+
+    def __getitem__(self, key: Any) -> NDArray[np.uint16]:
+        rows, columns = (np.arange(*k.indices(n)) for k, n in zip(key, self.shape))  # noqa: B905
+        return self._tile[(rows[:, None] * 31 + columns) % 4096]
+
+
+class Counted:
+    """A sink that only counts."""
+
+    def __init__(self) -> None:
+        self.voxels = 0
+
+    def is_done(self, block: Any) -> bool:
+        return False
+
+    def put(self, block: Any, labels: NDArray[Any], maps: Any) -> None:
+        self.voxels += labels.size
+
+
+class Brightness(nn.Module):
+    """The cheapest network: what remains is our own work."""
+
+    divisor, halo = (8, 8), (64, 64)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(1, 2, 1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.layer(image)
+        return out
+
+
+def memory(gigabytes: Sequence[float]) -> dict[str, Any]:
+    """Largest resident memory above idle, by size of the input; a process for each."""
+    peaks = {}
+    context = multiprocessing.get_context("spawn")
+    for size in gigabytes:
+        with context.Pool(1) as pool:
+            peaks[f"{size:g} GB"] = pool.apply(peak_of, (size,))
+    values = list(peaks.values())
+    return {"peak_mb": peaks, "peak_growth": round(max(values) / min(values) - 1, 3)}
+
+
+def peak_of(gigabytes: float) -> int:
+    """Megabytes above idle while so many gigabytes of pixels are segmented."""
+    edge = int((gigabytes * GIGABYTE / 2) ** 0.5)
+    source = ImageSource((Generated((edge, edge)),), "YX")
+    model = make_model()
+    model.network = Brightness()
+    process = psutil.Process()
+    warm = ImageSource((Generated((64, 64)),), "YX")
+    exhaust(predict(model, warm))
+    idle = process.memory_info().rss
+    peak, ended = idle, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not ended.wait(0.02):
+            peak = max(peak, process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    sink: Any = Counted()
+    job = store_like(model, source, sink)
+    exhaust(make_blocks(job))
+    ended.set()
+    watcher.join()
+    if sink.voxels != edge * edge:
+        raise RuntimeError(f"{sink.voxels} voxels instead of {edge * edge}")
+    return round((peak - idle) / 2**20)
+
+
+def store_like(model: Model, source: ImageSource, sink: Any) -> BlockJob:
+    """A job with the blocks of a store."""
+    from napari_unet.data.normalization import measure_range
+    from napari_unet.prediction.blocks import BlockGrid
+
+    box = tuple((0, n) for n in source.spatial_shape)
+    return BlockJob(
+        model.info,
+        make_predictor(model, "auto", "auto", views=False),
+        source,
+        measure_range(source, model.info.normalization),
+        BlockGrid([0], box, BLOCK[2], (0, 0)),
+        sink,
+    )
+
+
+def finish(device: torch.device) -> None:
+    """Wait for a GPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,364 @@
+"""Labels in OME-Zarr, written piece by piece.
+
+A piece is one or several chunks, and each chunk appears under its name only when it is
+complete: zarr writes beside it and renames. Smaller copies for viewing (a pyramid) are
+written with each piece, before it: a piece whose full resolution is there is done.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.data.classes import ClassInfo
+from napari_unet.data.source import Box
+from napari_unet.errors import DataError
+from napari_unet.image_io.raw import UNITS
+
+if TYPE_CHECKING:
+    import zarr
+
+CHUNK = {2: (1024, 1024), 3: (32, 256, 256)}
+"""Voxels of a chunk along (Z) Y X, by number of spatial axes."""
+SMALL_PLANE = 2048
+"""Copies are halved until a plane is no longer than this."""
+LEAST_CHUNK = 64
+"""… or their chunks would be shorter than this."""
+NOTE = "napari-unet"
+"""Where a store says what it was made from, and whether it is complete."""
+
+
+class LabelStore:
+    """An OME-Zarr image of labels.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the store.
+    levels : list of zarr.Array
+        Full resolution first; each next one has half the size along Y and X.
+    axes : str
+        Letters of their axes.
+    spatial : str
+        Those along which networks see, ``YX`` or ``ZYX``.
+    """
+
+    def __init__(
+        self, path: Path, levels: Sequence[zarr.Array[Any]], axes: str, spatial: str
+    ) -> None:
+        self.path, self.axes, self.spatial = path, axes, spatial
+        # A chunk without objects is written, too: else it would seem to be missing.
+        self.levels = [a.with_config({"write_empty_chunks": True}) for a in levels]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(int(n) for n in self.levels[0].shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.levels[0].dtype)
+
+    def _key(self, index: Sequence[int], box: Box) -> tuple[Any, ...]:
+        """Where a box (Z) Y X of one sample lies along the store's axes."""
+        samples = iter(index)
+        spans = dict(zip(self.spatial, box, strict=True))
+        return tuple(
+            slice(*spans[a]) if a in spans else next(samples) for a in self.axes
+        )
+
+    def _to_store(self, labels: NDArray[Any]) -> NDArray[Any]:
+        order = [a for a in self.axes if a in self.spatial]
+        return labels.transpose([self.spatial.index(a) for a in order])
+
+    def read(self, index: Sequence[int], box: Box) -> NDArray[Any]:
+        """Labels (Z) Y X of a box of the sample at `index`, its place on other axes."""
+        part = np.asarray(self.levels[0][self._key(index, box)])
+        order = [a for a in self.axes if a in self.spatial]
+        return part.transpose([order.index(a) for a in self.spatial])
+
+    def write(self, index: Sequence[int], box: Box, labels: NDArray[Any]) -> None:
+        """Write whole chunks at all levels, full resolution last.
+
+        Raises
+        ------
+        DataError
+            If the disk refuses.
+        """
+        try:
+            for level in reversed(range(len(self.levels))):
+                step = 2**level
+                small = tuple(
+                    (a, b) if axis == "Z" else (a // step, math.ceil(b / step))
+                    for axis, (a, b) in zip(self.spatial, box, strict=True)
+                )
+                thin = labels[..., ::step, ::step].astype(self.dtype, copy=False)
+                self.levels[level][self._key(index, small)] = self._to_store(thin)
+        except OSError as error:
+            raise DataError(
+                f"{self.path} could not be written: {error.strerror or error}. "
+                "Choose another folder or free some disk space; what is there is kept."
+            ) from error
+
+    def has(self, index: Sequence[int], box: Box) -> bool:
+        """Whether all chunks of a box of one sample are there."""
+        array = self.levels[0]
+        folder = self.path / str(array.path).rpartition("/")[2]
+        chunks = []
+        for part, size in zip(self._key(index, box), array.chunks, strict=True):
+            if isinstance(part, slice):
+                chunks.append(range(part.start // size, math.ceil(part.stop / size)))
+            else:
+                chunks.append(range(part // size, part // size + 1))
+        metadata: Any = array.metadata
+        return all(
+            (folder / metadata.encode_chunk_key(where)).is_file()
+            for where in itertools.product(*chunks)
+        )
+
+    def note(self) -> dict[str, Any]:
+        """What the store says about itself."""
+        return dict(_open_group(self.path).attrs.get(NOTE, {}))
+
+    def update_note(self, **values: Any) -> None:
+        """Change what the store says about itself."""
+        group = _open_group(self.path, "r+")
+        group.attrs[NOTE] = {**dict(group.attrs.get(NOTE, {})), **values}
+
+
+def create_label_store(
+    path: Path,
+    axes: str,
+    shape: Sequence[int],
+    spatial: str,
+    dtype: str,
+    *,
+    voxel_size: Sequence[float],
+    unit: str = "pixel",
+    classes: Sequence[ClassInfo] = (),
+    note: Mapping[str, Any] | None = None,
+    image: str | None = None,
+    zarr_format: int = 3,
+    chunk: Sequence[int] | None = None,
+) -> LabelStore:
+    """Make an empty store; nothing may be there yet.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the store. Directly in a group ``labels``, it is listed there.
+    axes, shape
+        Of the labels; letters out of ``TZYX``.
+    spatial : str
+        Axes along which networks see.
+    dtype : str
+    voxel_size : sequence of float
+        Along the spatial axes of `axes`, Z Y X; the last ones count where fewer.
+    classes : sequence of ClassInfo
+        For names and colours.
+    note : mapping
+        Plain values that the store remembers.
+    image : str, optional
+        Path of the image from the store, where labels lie in its ``labels`` group.
+    zarr_format : {2, 3}
+        2 is written as OME-Zarr 0.4, 3 as 0.5.
+    chunk : sequence of int, optional
+        Along `spatial`.
+
+    Raises
+    ------
+    DataError
+        If the disk refuses.
+    """
+    import zarr
+
+    size = dict(zip(spatial, chunk or CHUNK[len(spatial)], strict=True))
+    chunks = [min(size.get(a, 1), n) for a, n in zip(axes, shape, strict=True)]
+    try:
+        group = zarr.create_group(str(path), zarr_format=zarr_format)  # type: ignore[arg-type]
+        names: dict[str, Any] = {}
+        if zarr_format == 3:
+            names["dimension_names"] = [a.lower() for a in axes]
+        else:
+            names["chunk_key_encoding"] = {"name": "v2", "separator": "/"}
+        levels = []
+        for level in range(_levels(axes, shape, size)):
+            step = [2**level if a in "YX" else 1 for a in axes]
+            level_chunks = [
+                max(1, math.ceil(c / s)) for c, s in zip(chunks, step, strict=True)
+            ]
+            levels.append(
+                group.create_array(
+                    str(level),
+                    shape=[math.ceil(n / s) for n, s in zip(shape, step, strict=True)],
+                    chunks=tuple(level_chunks),
+                    dtype=dtype,
+                    fill_value=0,
+                    **names,
+                )
+            )
+        multiscale = {
+            "name": path.name.partition(".")[0],
+            "axes": [_axis(a, unit) for a in axes],
+            "datasets": [
+                _dataset(level, axes, voxel_size) for level in range(len(levels))
+            ],
+            "type": "nearest",
+        }
+        label = _image_label(classes, image)
+        if zarr_format == 3:
+            group.attrs["ome"] = {
+                "version": "0.5",
+                "multiscales": [multiscale],
+                "image-label": label,
+            }
+        else:
+            group.attrs["multiscales"] = [{"version": "0.4", **multiscale}]
+            group.attrs["image-label"] = {"version": "0.4", **label}
+        group.attrs[NOTE] = dict(note or {})
+        if image is not None:
+            _list_in_group(path, zarr_format)
+    except OSError as error:
+        raise DataError(
+            f"{path} could not be made: {error.strerror or error}. "
+            "Choose another folder."
+        ) from error
+    return LabelStore(path, levels, axes, spatial)
+
+
+def open_label_store(path: Path, spatial: str) -> LabelStore:
+    """Open a store to go on writing it.
+
+    Raises
+    ------
+    DataError
+        If it is none of ours.
+    """
+    group = _open_group(path, "r+")
+    attributes = dict(group.attrs)
+    attributes = attributes.get("ome", attributes)
+    try:
+        multiscale = attributes["multiscales"][0]
+        axes = "".join(a["name"].upper() for a in multiscale["axes"])
+        levels = [group[d["path"]] for d in multiscale["datasets"]]
+    except (KeyError, IndexError, TypeError) as error:
+        raise DataError(
+            f"{path} holds something else than labels: choose another place."
+        ) from error
+    return LabelStore(path, levels, axes, spatial)
+
+
+def remove_label_store(path: Path) -> None:
+    """Remove a store, and its name from the ``labels`` group that it is in."""
+    listed = _listed(path.parent)
+    if listed is not None and path.name in listed[1]:
+        _write_list(listed[0], [n for n in listed[1] if n != path.name])
+    shutil.rmtree(path)
+
+
+def store_note(path: Path) -> dict[str, Any] | None:
+    """What a store says about itself; None where there is none of ours."""
+    for name in ("zarr.json", ".zattrs"):
+        try:
+            attributes = json.loads((path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        attributes = attributes.get("attributes", attributes)
+        if isinstance(attributes, dict) and isinstance(attributes.get(NOTE), dict):
+            return dict(attributes[NOTE])
+    return None
+
+
+def _open_group(path: Path, mode: str = "r") -> Any:
+    import zarr
+
+    try:
+        return zarr.open_group(str(path), mode=mode)  # type: ignore[arg-type]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{path} cannot be opened: choose another place, or remove it."
+        ) from error
+
+
+def _levels(axes: str, shape: Sequence[int], chunk: Mapping[str, int]) -> int:
+    plane = max(n for a, n in zip(axes, shape, strict=True) if a in "YX")
+    count = 1
+    while (
+        plane > SMALL_PLANE
+        and min(chunk["Y"], chunk["X"]) // 2**count >= LEAST_CHUNK
+        and all(chunk[a] % 2**count == 0 for a in "YX")
+    ):
+        plane = math.ceil(plane / 2)
+        count += 1
+    return count
+
+
+def _axis(letter: str, unit: str) -> dict[str, str]:
+    kind = {"T": "time", "C": "channel"}.get(letter, "space")
+    axis = {"name": letter.lower(), "type": kind}
+    if kind == "space" and unit in set(UNITS.values()) - {"pixel"}:
+        axis["unit"] = unit
+    return axis
+
+
+def _dataset(level: int, axes: str, voxel_size: Sequence[float]) -> dict[str, Any]:
+    letters = [a for a in "ZYX" if a in axes][-len(voxel_size) :]
+    size = dict(zip(letters, tuple(voxel_size)[-len(letters) :], strict=True))
+    step = [2**level if a in "YX" else 1 for a in axes]
+    scale = [float(size.get(a, 1.0) * s) for a, s in zip(axes, step, strict=True)]
+    return {
+        "path": str(level),
+        "coordinateTransformations": [{"type": "scale", "scale": scale}],
+    }
+
+
+def _image_label(classes: Sequence[ClassInfo], image: str | None) -> dict[str, Any]:
+    shown = [c for c in classes if c.result_value]
+    label: dict[str, Any] = {
+        "colors": [
+            {
+                "label-value": c.result_value,
+                "rgba": [*bytes.fromhex(c.color.removeprefix("#")), 255],
+            }
+            for c in shown
+        ],
+        "properties": [{"label-value": c.result_value, "name": c.name} for c in shown],
+    }
+    if image is not None:
+        label["source"] = {"image": image}
+    return {key: value for key, value in label.items() if value}
+
+
+def _listed(folder: Path) -> tuple[Any, list[str]] | None:
+    """The ``labels`` group of an image, and the names in it."""
+    if not any((folder / name).is_file() for name in ("zarr.json", ".zgroup")):
+        return None
+    group = _open_group(folder, "r+")
+    attributes = dict(group.attrs)
+    return group, list(attributes.get("ome", attributes).get("labels", []))
+
+
+def _list_in_group(path: Path, zarr_format: int) -> None:
+    import zarr
+
+    listed = _listed(path.parent)
+    if listed is None:
+        group = zarr.create_group(str(path.parent), zarr_format=zarr_format)  # type: ignore[arg-type]
+        listed = group, []
+    if path.name not in listed[1]:
+        _write_list(listed[0], [*listed[1], path.name])
+
+
+def _write_list(group: Any, names: list[str]) -> None:
+    if "ome" in group.attrs or group.metadata.zarr_format == 3:
+        ome = {"version": "0.5", **dict(group.attrs.get("ome", {}))}
+        group.attrs["ome"] = {**ome, "labels": names}
+    else:
+        group.attrs["labels"] = names

@@ -1,0 +1,311 @@
+"""Blocks of a prediction: made while the network goes on, and stitched at the end."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.data.normalization import IntensityRange
+from napari_unet.data.source import ImageSource
+from napari_unet.models.info import ModelInfo
+from napari_unet.prediction.blocks import Block, BlockGrid, inside
+from napari_unet.prediction.predictor import MemoryNote, Predictor, TileMaps, Work
+from napari_unet.prediction.tiling import TileGrid
+from napari_unet.segmentation.objects import decode_objects
+from napari_unet.segmentation.settings import DecoderInfo
+from napari_unet.segmentation.stitching import Found, Matches, look, match, stitch
+from napari_unet.stopping import ASK_EVERY_S, Stop, Stopped, in_background, never
+from napari_unet.training.events import Notice
+from napari_unet.workflows.outputs import Outputs, Sink, Views
+
+Decoder = Callable[[NDArray[np.float32]], NDArray[np.int32]]
+"""From the network's maps ``K (Z) Y X`` to objects 1, 2, … (Z) Y X."""
+
+
+@dataclass(frozen=True, slots=True)
+class TileDone:
+    """One more tile of a prediction is done."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class BlockJob:
+    """All that is needed to make any block of a prediction.
+
+    Parameters
+    ----------
+    info, predictor, source, intensity
+        What is segmented, and with what.
+    grid : BlockGrid
+    sink : Sink
+    keep_maps : bool
+        Whether the sink wants the network's maps, too.
+    """
+
+    info: ModelInfo
+    predictor: Predictor
+    source: ImageSource
+    intensity: IntensityRange
+    grid: BlockGrid
+    sink: Sink
+    keep_maps: bool = False
+
+    @property
+    def objects(self) -> bool:
+        return self.info.task == "objects"
+
+    @property
+    def stitches(self) -> bool:
+        """Whether objects are found in pieces of a sample."""
+        stored = not isinstance(self.sink, Outputs)
+        return self.objects and (stored or self.grid.per_sample > 1)
+
+    @property
+    def decoder(self) -> Decoder:
+        """Finds objects; where they are stitched, small ones are judged afterwards."""
+        info = self.info.decoder or DecoderInfo()
+        if self.stitches:
+            info = info.model_copy(update={"min_size": 0})
+        return lambda maps: decode_objects(maps[0], maps[1], info)
+
+    @property
+    def min_size(self) -> int:
+        return (self.info.decoder or DecoderInfo()).min_size
+
+    def tiles(self, block: Block) -> TileGrid:
+        """Tiles of all that a block looks at."""
+        return self.predictor.tiles(self.source, block.outer)
+
+
+def make_blocks(
+    job: BlockJob, numbers: Iterable[int] | None = None, stop: Stop = never
+) -> Generator[TileDone | Notice, None, None]:
+    """Make the blocks that are missing, and put them into the sink.
+
+    Objects of a block are found in a thread while the network looks at the next one.
+
+    Parameters
+    ----------
+    job : BlockJob
+    numbers : iterable of int
+        Only these blocks; all by default.
+
+    Raises
+    ------
+    Stopped
+        If `stop` said so; blocks in the sink are good.
+    """
+    candidates = range(len(job.grid)) if numbers is None else numbers
+    todo = [n for n in candidates if not job.sink.is_done(job.grid[n])]
+    total, done = _count_tiles(job, todo), 0
+    makers: dict[int, _Maker] = {}
+    ending: deque[tuple[_Maker, Future[Callable[[], None]]]] = deque()
+    parts = job.predictor.run_all(
+        job.source,
+        job.intensity,
+        _work(job, todo, makers),
+        wanted="maps" if job.objects or job.keep_maps else "classes",
+        stop=stop,
+    )
+    try:
+        for part in parts:
+            if isinstance(part, MemoryNote):
+                yield Notice(part.text)
+                continue
+            maker = makers[part.work.block]
+            maker.add(part)
+            done += 1
+            if maker.complete:
+                del makers[part.work.block]
+                ending.append((maker, in_background(maker.finish)))
+            while len(ending) > 1 or (ending and ending[0][1].done()):
+                _take_in(ending, stop)
+            yield TileDone(min(done, total), total)
+        while ending:
+            _take_in(ending, stop)
+    except Stopped:
+        while ending and ending[0][1].done():
+            _take_in(ending, never)
+        for maker in makers.values():
+            maker.keep_what_is_there()
+        raise
+
+
+def _work(
+    job: BlockJob, numbers: Sequence[int], makers: dict[int, _Maker]
+) -> Iterator[Work]:
+    for number in numbers:
+        block = job.grid[number]
+        tiles = job.tiles(block)
+        makers[number] = _Maker(job, block)
+        for tile in tiles:
+            yield Work(tile, block.sample, number)
+
+
+def _count_tiles(job: BlockJob, numbers: Sequence[int]) -> int:
+    """Tiles of some blocks; most blocks are alike."""
+    known: dict[tuple[tuple[int, int], ...], int] = {}
+    total = 0
+    for number in numbers:
+        box = job.grid[number].outer
+        key = tuple(
+            (a % d, b - a) for (a, b), d in zip(box, job.predictor.divisor, strict=True)
+        )
+        if key not in known:
+            known[key] = len(job.tiles(job.grid[number]))
+        total += known[key]
+    return total
+
+
+def _take_in(
+    ending: deque[tuple[_Maker, Future[Callable[[], None]]]], stop: Stop
+) -> None:
+    """Wait for the oldest block, and put it into the sink."""
+    future = ending[0][1]
+    while not wait([future], timeout=ASK_EVERY_S).done:
+        if stop():
+            raise Stopped
+    ending.popleft()
+    future.result()()
+
+
+class _Maker:
+    """Puts the tiles of one block together and makes labels of them."""
+
+    def __init__(self, job: BlockJob, block: Block) -> None:
+        self._job, self._block = job, block
+        self._shape = tuple(b - a for a, b in block.outer)
+        self._missing = int(np.prod(self._shape))
+        self._maps: NDArray[np.float32] | None = None
+        self._labels: NDArray[Any] | None = None
+        values = [c.result_value for c in job.info.classes]
+        small = max(values, default=0) <= np.iinfo(np.uint8).max and min(values) >= 0
+        self._values = np.array(values, np.uint8 if small else np.int32)
+
+    @property
+    def complete(self) -> bool:
+        return self._missing == 0
+
+    def add(self, part: TileMaps) -> None:
+        """Take one tile."""
+        target = part.tile.target
+        if part.classes is not None:
+            if self._labels is None:
+                self._labels = np.zeros(self._shape, self._values.dtype)
+            self._labels[target] = self._values[part.classes]
+        else:
+            if self._maps is None:
+                self._maps = np.zeros((len(part.maps), *self._shape), np.float32)
+            self._maps[(slice(None), *target)] = part.maps
+        self._missing -= int(np.prod([s.stop - s.start for s in target]))
+
+    def keep_what_is_there(self) -> None:
+        """Of a block that will not be finished."""
+        if self._labels is not None:
+            self._job.sink.put_partial(self._block, self._labels)
+
+    def finish(self) -> Callable[[], None]:
+        """Make labels; what is returned puts them into the sink."""
+        job, block = self._job, self._block
+        maps = self._kept_maps()
+        if not job.objects:
+            labels = self._labels
+            if labels is None and self._maps is not None:
+                n_classes = len(self._values)
+                labels = self._values[self._maps[:n_classes].argmax(axis=0)]
+            return partial(job.sink.put, block, labels, maps)
+        if self._maps is None:
+            raise ValueError("a block without tiles cannot be finished")
+        labels = job.decoder(self._maps)
+        if not job.stitches:
+            return partial(job.sink.put, block, labels, maps)
+        found = look(labels, block.crop, _open_sides(block, job.grid))
+        return partial(
+            job.sink.put_objects,
+            block,
+            labels[block.crop],
+            maps,
+            found,
+            _views(labels, block, job.grid),
+        )
+
+    def _kept_maps(self) -> NDArray[np.float16] | None:
+        if self._maps is None or not self._job.keep_maps:
+            return None
+        return self._maps[(slice(None), *self._block.crop)].astype(np.float16)
+
+
+def _open_sides(block: Block, grid: BlockGrid) -> tuple[tuple[bool, bool], ...]:
+    return tuple(
+        (a > low, b < high)
+        for (a, b), (low, high) in zip(block.outer, grid.box, strict=True)
+    )
+
+
+def _views(labels: NDArray[np.int32], block: Block, grid: BlockGrid) -> Views:
+    views: Views = {}
+    for axis, side, other in grid.around(block.number):
+        both = grid.seen_by_both(block.number, other)
+        views[axis, side] = labels[inside(both, block.outer)]
+    return views
+
+
+def match_blocks(job: BlockJob, axis: int, first: int, second: int) -> Matches:
+    """Compare two neighbours."""
+    return match(
+        job.sink.view(job.grid[first], axis, 1),
+        job.sink.view(job.grid[second], axis, 0),
+    )
+
+
+def stitch_blocks(job: BlockJob, stop: Stop = never) -> int:
+    """Put the objects of all blocks together, sample by sample.
+
+    Returns
+    -------
+    int
+        The largest number of objects in a sample.
+
+    Raises
+    ------
+    Stopped
+        If `stop` said so; going on later does the rest.
+    """
+    most = 0
+    for position in range(len(job.grid.samples)):
+        numbers = range(
+            position * job.grid.per_sample, (position + 1) * job.grid.per_sample
+        )
+        matches = {}
+        for axis, a, b in job.grid.pairs(numbers):
+            if stop():
+                raise Stopped
+            # After a stop, blocks in memory may be missing.
+            if job.sink.is_done(job.grid[a]) and job.sink.is_done(job.grid[b]):
+                found = match_blocks(job, axis, a, b)
+                matches[a - numbers.start, b - numbers.start] = found
+        tables, count = final_tables(job, numbers, matches)
+        most = max(most, count)
+        for number, table in zip(numbers, tables, strict=True):
+            if stop():
+                raise Stopped
+            job.sink.relabel(job.grid[number], table)
+    return most
+
+
+def final_tables(
+    job: BlockJob, numbers: Sequence[int], matches: dict[tuple[int, int], Matches]
+) -> tuple[list[NDArray[np.int32]], int]:
+    """Final labels of the blocks of one sample, and how many objects it has."""
+    blocks: list[Found] = [job.sink.found(job.grid[n]) for n in numbers]
+    stitched = stitch(blocks, matches, job.min_size)
+    return stitched.tables, stitched.count
