@@ -216,8 +216,10 @@ def open_pair(
         source = _labels_source(read_labels(files.truth, source), source)
     if prediction is None:
         prediction = _read_prediction(files, source)
-    if source.unit == "pixel" and files.prediction is not None and not voxel_size:
-        source = _with_voxels(source, read_image(files.prediction))
+    for other in (files.truth, files.prediction):
+        # Whoever knows the size of a voxel is believed.
+        if source.unit == "pixel" and other is not None and not voxel_size:
+            source = _with_voxels(source, read_image(other))
     return make_pair(
         source.arrays[0],
         prediction,
