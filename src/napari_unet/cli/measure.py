@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
             note(f"{job.labels.name}: {error}")
     if not tables:
         return 1
-    _write(options.csv, tables, named=len(jobs) > 1)
+    _write(options.csv, tables, named=_is_folder(options.labels))
     rows = sum(len(table) for table in tables.values())
     say(f"{rows:,} rows from {len(tables)} of {len(jobs)} files: {options.csv}")
     return 1 if failed else 0
