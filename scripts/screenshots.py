@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import evaluate_picture
 import less_painting
 import live_picture
 import measure_picture
@@ -23,6 +24,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         demo.run(Path(folder), show=False, minutes=1.0)
         less_painting.picture(Path(folder) / "4-less-painting.png")
+        evaluate_picture.picture(Path(folder) / "6-evaluate.png")
         # The demo learns in one go: its first picture gives way to that of a live run.
         live_picture.pictures(
             Path(folder) / "1-annotation.png", Path(folder) / "5-live.png"
