@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from napari_unet.cli.parser import make_parser
-from napari_unet.config import AugmentationConfig, TrainingConfig
+from napari_unet.config import AugmentationConfig, TrackingConfig, TrainingConfig
 
 MARK = re.compile(r"^<!-- made: ([\w ]+) -->$", re.MULTILINE)
 
@@ -85,5 +85,6 @@ def _fenced(text: str) -> str:
 MAKERS: dict[str, Callable[[], str]] = {
     "settings": lambda: settings_table(TrainingConfig),
     "augmentation": lambda: settings_table(AugmentationConfig),
+    "tracking": lambda: settings_table(TrackingConfig),
     "command line": command_line,
 }

@@ -39,6 +39,7 @@ WITHOUT_TORCH = [
     "napari_unet.models.model_file",
     "napari_unet.sample_data",
     "napari_unet.segmentation.superpixels",
+    "napari_unet.tracking",
     "napari_unet.training.events",
 ]
 

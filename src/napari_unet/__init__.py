@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from napari_unet.api import evaluate, load_model, predict, train
     from napari_unet.errors import UserError
     from napari_unet.measure import measure_objects
+    from napari_unet.tracking import track
 
 __version__ = "0.1.0"
 
@@ -23,6 +24,7 @@ __all__ = [
     "load_model",
     "measure_objects",
     "predict",
+    "track",
     "train",
 ]
 
@@ -32,6 +34,7 @@ _HOME = {
     "load_model": "napari_unet.api",
     "measure_objects": "napari_unet.measure",
     "predict": "napari_unet.api",
+    "track": "napari_unet.tracking",
     "train": "napari_unet.api",
 }
 
