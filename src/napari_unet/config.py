@@ -328,7 +328,7 @@ class TrackingConfig(_Model):
         gt=0,
         allow_inf_nan=False,
         title="Longest distance",
-        description="Between two frames, in the unit of the voxel size; 1.5 times the "
+        description="Between two frames, in the unit of the voxel size; 1.25 times the "
         "median diameter of the objects if left out",
     )
     divisions: bool = Field(

@@ -74,7 +74,7 @@ def test_the_limit_is_in_the_unit_of_the_voxels() -> None:
 
 def test_the_default_limit_follows_the_size_of_the_objects() -> None:
     _, tracks = track(squares({1: (2, 2)}, {1: (3, 2)}), voxel_size=(0.5, 0.5))
-    assert tracks.max_distance == pytest.approx(1.5 * 2 * np.sqrt(36 / np.pi) * 0.5)
+    assert tracks.max_distance == pytest.approx(1.25 * 2 * np.sqrt(36 / np.pi) * 0.5)
 
 
 def divided() -> Any:

@@ -578,7 +578,7 @@ pip install "napari-unet-live[tracking]"
         type=float,
         metavar="D",
         help="how far an object may move from one frame to the next, in the unit of\n"
-        "the voxel size (1.5 times the median diameter of the objects)",
+        "the voxel size (1.25 times the median diameter of the objects)",
     )
     parser.add_argument(
         "--max-gap",

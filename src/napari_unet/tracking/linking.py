@@ -28,13 +28,13 @@ Node = tuple[int, int]
 """Frame, and place of the object among those of the frame."""
 Edge = tuple[Node, Node]
 
-DIAMETERS = 1.5
+DIAMETERS = 1.25
 """Longest distance between two frames, in median diameters of the objects."""
 
 _FAR = 1e9
 _WORST_LINK = 2.0
 """Cost at the longest distance without any overlap."""
-_PRICE = 1.1
+_PRICE = 1.01
 """Of appearing, and of disappearing: together a little more than the worst link."""
 _WORST_DIVISION = 1.0
 _DAUGHTER = 0.9

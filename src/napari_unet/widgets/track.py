@@ -40,7 +40,7 @@ class TrackWidget(DockWidget):
             max=1e9,
             step=1,
             tooltip="How far an object may move from one frame to the next. Automatic: "
-            "1.5 times the median diameter of the objects",
+            "1.25 times the median diameter of the objects",
         )
         self.distance.native.setSpecialValueText("automatic")
         self.divisions = CheckBox(
