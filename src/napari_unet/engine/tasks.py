@@ -11,6 +11,7 @@ from napari_unet.data.annotation import Annotation
 from napari_unet.data.classes import ClassInfo, object_classes
 from napari_unet.data.source import ImageSource
 from napari_unet.data.values import annotation_for
+from napari_unet.engine import rehearsal
 from napari_unet.engine.context import TaskContext
 from napari_unet.engine.evaluation_task import evaluate
 from napari_unet.engine.object_tasks import boundaries, measure, superpixels
@@ -31,6 +32,7 @@ __all__ = [
     "live",
     "measure",
     "predict",
+    "rehearse",
     "superpixels",
     "track",
     "train",
@@ -61,6 +63,11 @@ def train(context: TaskContext) -> dict[str, Any]:
     model: Model = _forward(events, context)
     model.save(path)
     return {"model_path": str(path)}
+
+
+def rehearse(context: TaskContext) -> dict[str, Any]:
+    """Say what `train` would do; see :mod:`napari_unet.engine.rehearsal`."""
+    return rehearsal.rehearse(context, _source(context))
 
 
 def live(context: TaskContext) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from napari_unet.widgets.annotation_layer import remember_rule, rule_of
 from napari_unet.widgets.box_layer import is_preview
 from napari_unet.widgets.limit_section import LimitSection
 from napari_unet.widgets.paint_section import PaintSection
-from napari_unet.widgets.style import Colors, Message, narrow
+from napari_unet.widgets.style import Colors, Message, narrow, show_row
 from napari_unet.widgets.superpixel_section import SuperpixelSection
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TASKS: list[tuple[str, Task]] = [
     ("Objects (cells, nuclei)", "objects"),
     ("Classes (tissue, membrane)", "classes"),
+    ("Values (distance, density)", "regression"),
 ]
 
 RULES: list[tuple[str, AnnotationRule | None]] = [
@@ -38,6 +39,7 @@ MEANINGS: dict[tuple[AnnotationRule, Task], str] = {
     ),
     ("complete", "classes"): "0 = background, 1, 2, … = classes.",
     ("complete", "objects"): "0 = background, 1, 2, … = a number for each object.",
+    ("complete", "regression"): "Every value is learnt; NaN = not annotated.",
 }
 
 
@@ -75,6 +77,7 @@ class AnnotationSection:
         layout.addWidget(self.new.native)
         for box in (self.task, self.layer, self.rule):
             narrow(box.native)
+        self._form, self._row = form, row
         form.addRow("Find", self.task.native)
         form.addRow("Annotation", row)
         form.addRow("Rule", self.rule.native)
@@ -101,13 +104,16 @@ class AnnotationSection:
         self.summary.set_colors(colors)
 
     def refresh(self) -> None:
-        """Offer the Labels layers that the viewer has now."""
-        from napari.layers import Labels
+        """Offer the Labels layers that the viewer has now; for values, Image layers."""
+        from napari.layers import Image, Labels
 
+        kind = Image if self.values else Labels
         found = [
             layer
             for layer in self._viewer.layers
-            if isinstance(layer, Labels) and not is_preview(layer)
+            if isinstance(layer, kind)
+            and not is_preview(layer)
+            and not getattr(layer, "rgb", False)
         ]
         before = self.layer.value
         with self.layer.changed.blocked():
@@ -129,8 +135,18 @@ class AnnotationSection:
         self.superpixels.close_layer()
         self.limit.close_layer()
 
+    @property
+    def values(self) -> bool:
+        """Whether an Image layer of values is learnt instead of labels."""
+        return bool(self.task.value == "regression")
+
     def chosen_rule(self) -> AnnotationRule | None:
-        """The rule for the chosen layer; ``None`` until the user has said it."""
+        """The rule for the chosen layer; ``None`` until the user has said it.
+
+        Values are complete where they are not NaN.
+        """
+        if self.values:
+            return "complete"
         rule: AnnotationRule | None = self.rule.value
         return rule
 
@@ -155,7 +171,8 @@ class AnnotationSection:
         layer: Labels | None = self.layer.value
         self._watch(layer)
         with self.rule.changed.blocked():
-            self.rule.value = None if layer is None else rule_of(layer)
+            known = None if layer is None or self.values else rule_of(layer)
+            self.rule.value = known
         self._explain()
         self.changed.emit()
 
@@ -167,8 +184,17 @@ class AnnotationSection:
         self.changed.emit()
 
     def _on_task(self, _: Any = None) -> None:
-        self._explain()
-        self.changed.emit()
+        label = self._form.labelForField(self._row)
+        label.setText("Target" if self.values else "Annotation")
+        self.layer.tooltip = (
+            "The Image layer whose values are learnt"
+            if self.values
+            else "The Labels layer you paint in"
+        )
+        self.new.native.setVisible(not self.values)
+        show_row(self._form, self.rule.native, visible=not self.values)
+        # Tells of the change, too: the layers of the other kind are not offered.
+        self.refresh()
 
     def _on_new(self, _: Any = None) -> None:
         self.new_requested.emit()
@@ -181,4 +207,6 @@ class AnnotationSection:
 
 def _emitters(layer: Labels) -> list[Any]:
     # Strokes tell themselves through `paint`; undo and redo only through `set_data`.
-    return [layer.events.paint, layer.events.set_data]
+    # Images cannot be painted.
+    paint = [layer.events.paint] if hasattr(layer.events, "paint") else []
+    return [*paint, layer.events.set_data]

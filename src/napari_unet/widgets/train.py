@@ -17,6 +17,7 @@ from napari_unet.errors import UserError
 from napari_unet.models.library import model_name
 from napari_unet.widgets.annotation_layer import new_annotation_layer
 from napari_unet.widgets.annotation_section import AnnotationSection
+from napari_unet.widgets.augmentation_preview import RehearsalSection
 from napari_unet.widgets.bring_back import bring_back
 from napari_unet.widgets.config_form import ConfigForm
 from napari_unet.widgets.continue_section import ContinueSection
@@ -29,6 +30,7 @@ from napari_unet.widgets.loss_plot import LossPlot
 from napari_unet.widgets.progress import RunPanel
 from napari_unet.widgets.project_keeper import ProjectKeeper
 from napari_unet.widgets.project_view import view_info
+from napari_unet.widgets.rehearsal_run import RehearsalRun
 from napari_unet.widgets.session import Session, session
 from napari_unet.widgets.shortcuts import N_CLASSES, Shortcuts, with_key
 from napari_unet.widgets.start_choice import AUTOMATIC, StartChoice
@@ -120,6 +122,10 @@ class TrainWidget(DockWidget):
         )
         self.folded = QCollapsible("Advanced", expandedIcon="▾", collapsedIcon="▸")
         self.folded.addWidget(numbers)
+        self.rehearsal = RehearsalSection(
+            self.viewer, RehearsalRun(self.host.engine), self.request
+        )
+        self.folded.addWidget(self.rehearsal)
         self.add(self.folded)
 
     def _connect(self) -> None:
@@ -172,7 +178,7 @@ class TrainWidget(DockWidget):
     def sparse(self) -> bool:
         """Whether 0 means "not annotated", as it will in a layer that New makes."""
         rule = self.annotation.chosen_rule()
-        return rule == "sparse" or self.annotation_layer() is None
+        return rule == "sparse" or (rule is None and self.annotation_layer() is None)
 
     @property
     def active_run(self) -> TrainingRun:
@@ -341,6 +347,7 @@ class TrainWidget(DockWidget):
         self.advanced.leave_out(NOT_LIVE if live else frozenset())
         self.panel.setVisible(not live)
         self.live.setVisible(live)
+        self.rehearsal.allow(idle=not self.active_run.active, live=live)
 
     def _on_run(self) -> None:
         run = self.active_run
@@ -370,7 +377,7 @@ class TrainWidget(DockWidget):
     def apply_theme(self, _: Any = None) -> Colors:
         colors = super().apply_theme()
         parts = (self.panel, self.live, self.again, self.plot, self.annotation)
-        for part in (*parts, self.start_from):
+        for part in (*parts, self.start_from, self.rehearsal):
             part.set_colors(colors)
         return colors
 
@@ -388,6 +395,7 @@ class TrainWidget(DockWidget):
         self.start_from.close_news()
         self.annotation.close()
         self.run.stop()
+        self.rehearsal.close_run()
 
 
 def _warn_of(run: TrainingRun) -> None:

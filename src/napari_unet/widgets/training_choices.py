@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_unet.config import TrainingConfig
 from napari_unet.data.annotation import Annotation
+from napari_unet.data.values import annotation_for
 from napari_unet.errors import AnnotationError, UserError
 from napari_unet.widgets.annotation_layer import (
     annotated_values,
@@ -94,7 +95,8 @@ class TrainingChoices:
 
         image = self._image.snapshot()
         annotation, config = self._annotation(image)
-        image, annotation = inside(image, annotation, self._section.limit.box)
+        if not self._section.values:
+            image, annotation = inside(image, annotation, self._section.limit.box)
         problems = training_problems([annotation], config)
         if problems:
             raise AnnotationError(problems[0])
@@ -102,13 +104,22 @@ class TrainingChoices:
 
     def _annotation(self, image: ImageSnapshot) -> tuple[Annotation, TrainingConfig]:
         layer = self._section.layer.value
+        if layer is None and self._section.values:
+            raise AnnotationError(
+                "There is no target: open an image of the values that are to be "
+                "predicted and choose it."
+            )
         if layer is None:
             raise AnnotationError(
                 "There is no annotation yet: press New and paint a few strokes."
             )
         config = self.config()
         labels = level_zero(layer)
-        found = Annotation(labels, image.source, config.annotation, config.background)
+        found = annotation_for(labels, image.source, config)
+        if labels is image.arrays[0]:
+            raise AnnotationError(
+                f"{layer.name!r} is the image itself: choose another layer as target."
+            )
         if self._section.chosen_rule() is None:
             raise AnnotationError(
                 f"Choose under Rule what 0 means in {layer.name!r}: not annotated, "
@@ -118,13 +129,14 @@ class TrainingChoices:
 
     def default_name(self, image: ImageSnapshot) -> str:
         """Name of the model where the user gave none."""
-        return f"{image.name} {self._section.task.value}"
+        task = "values" if self._section.values else self._section.task.value
+        return f"{image.name} {task}"
 
     def offer_paint(self) -> None:
         """Show what can be painted, once it is known what the values mean."""
         section = self._section
         layer, rule = section.layer.value, section.chosen_rule()
-        if layer is None or rule is None or layer.multiscale:
+        if layer is None or rule is None or layer.multiscale or section.values:
             section.paint.show_for(None, "classes", [], None)
             return
         background: int | None = None
@@ -148,7 +160,7 @@ class TrainingChoices:
             config = self.config()
             labels, rule = level_zero(layer), self._section.chosen_rule()
             if rule is not None:
-                found = Annotation(labels, image.source, rule, config.background)
+                found = annotation_for(labels, image.source, config)
                 return annotation_summary(found, config.task)
             sparse = Annotation(labels, image.source, "sparse", config.background)
             complete = Annotation(labels, image.source, "complete", config.background)

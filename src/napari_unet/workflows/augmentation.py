@@ -19,6 +19,8 @@ PATCHES = 12
 GAP = 2
 """Pixels between the patches of a picture."""
 MAX_COLUMNS = 6
+WARM = (1.0, 0.8, 0.2)
+"""Colour of the highest value of a target."""
 LARGEST_PREVIEW = 2**22
 """Voxels of all patches together; of large ones there are fewer."""
 
@@ -83,10 +85,41 @@ def grid(patches: NDArray[np.float32], fill: float) -> NDArray[np.float32]:
     return out
 
 
+@dataclass(frozen=True)
+class PatchGrids:
+    """Patches side by side; of volumes the middle planes.
+
+    Parameters
+    ----------
+    image : ndarray of float32, C Y X
+    target : ndarray of float32, Y X
+        Position of the class, or value; NaN where not annotated and in the gaps.
+    n_classes : int
+        0 where the target holds values.
+    """
+
+    image: NDArray[np.float32]
+    target: NDArray[np.float32]
+    n_classes: int
+
+
+def patch_grids(patches: AugmentedPatches) -> PatchGrids:
+    """Put patches into one picture, and their targets into another."""
+    image = patches.image
+    if image.ndim == 5:
+        image = image[:, :, image.shape[2] // 2]
+    target, n_classes = patches.values, 0
+    if target is None:
+        index = patches.index
+        n_classes = int(index.max(initial=0)) + 1
+        target = np.where(index >= 0, index, np.nan).astype(np.float32)
+    if target.ndim == 4:
+        target = target[:, target.shape[1] // 2]
+    return PatchGrids(grid(image, 0.0), grid(target, np.nan), n_classes)
+
+
 def write_preview(path: Path, patches: AugmentedPatches) -> None:
     """Draw patches as a PNG: the images above, the annotation over them below.
-
-    The middle plane of volumes is drawn.
 
     Raises
     ------
@@ -95,9 +128,12 @@ def write_preview(path: Path, patches: AugmentedPatches) -> None:
     """
     from PIL import Image
 
-    above = _grey(patches)
-    picture = np.concatenate([above, _coloured(above, patches)])
-    pixels = (picture.clip(0, 1) * 255).round().astype(np.uint8)
+    grids = patch_grids(patches)
+    above = grids.image[:3] if len(grids.image) > 2 else grids.image[:1].repeat(3, 0)
+    above = above.transpose(1, 2, 0).clip(0, 1)
+    line = np.ones((4 * GAP, above.shape[1], 3), np.float32)
+    picture = np.concatenate([above, line, _coloured(above, grids)])
+    pixels = (picture * 255).round().astype(np.uint8)
     try:
         with atomic_file(path) as file:
             Image.fromarray(pixels).save(file, format="PNG")
@@ -108,42 +144,18 @@ def write_preview(path: Path, patches: AugmentedPatches) -> None:
         ) from error
 
 
-def _grey(patches: AugmentedPatches) -> NDArray[np.float32]:
-    """The images as a grid ``Y X RGB``, with a line below."""
-    image = patches.image[:, :3]
-    if image.shape[1] == 2:
-        image = image[:, :1]
-    if image.ndim == 5:
-        image = image[:, :, image.shape[2] // 2]
-    flat = grid(image, 1.0)
-    flat = np.repeat(flat, 3, axis=0) if len(flat) == 1 else flat
-    line = np.ones((3, 4 * GAP, flat.shape[-1]), np.float32)
-    return np.concatenate([flat, line], axis=1).transpose(1, 2, 0)
-
-
-def _coloured(
-    grey: NDArray[np.float32], patches: AugmentedPatches
-) -> NDArray[np.float32]:
-    """The same picture with the annotation in colours."""
-    shown = patches.index.astype(np.float32)
-    if patches.values is not None:
-        low, high = np.nanmin(patches.values), np.nanmax(patches.values)
-        shown = (patches.values - low) / max(float(high - low), 1e-9)
-    if shown.ndim == 4:
-        shown = shown[:, shown.shape[1] // 2]
-    flat = grid(shown, np.nan if patches.values is not None else -1)
-    out = grey.copy()
-    part = out[: flat.shape[0]]
-    if patches.values is not None:
-        known = np.isfinite(flat)
-        level = np.nan_to_num(flat)[..., np.newaxis]
-        warm = np.array([1.0, 0.8, 0.2], np.float32) * level
-        part[known] = warm[known]
+def _coloured(picture: NDArray[np.float32], grids: PatchGrids) -> NDArray[np.float32]:
+    """The same picture ``Y X RGB`` with the targets in colours."""
+    out, target = picture.copy(), grids.target
+    known = np.isfinite(target)
+    if not grids.n_classes:
+        low, high = np.nanmin(target), np.nanmax(target)
+        level = (target - low) / max(float(high - low), 1e-9)
+        out[known] = level[known, np.newaxis] * np.array(WARM, np.float32)
         return out
-    # Channel by channel half grey, half the colour of the class.
-    for position in range(int(flat.max()) + 1):
-        color = PALETTE[position % len(PALETTE)].lstrip("#")
-        rgb = [int(color[k : k + 2], 16) / 255 for k in (0, 2, 4)]
-        where = flat == position
-        part[where] = 0.55 * part[where] + 0.45 * np.array(rgb, np.float32)
+    for position in range(grids.n_classes):
+        text = PALETTE[position % len(PALETTE)].lstrip("#")
+        color = [int(text[k : k + 2], 16) / 255 for k in (0, 2, 4)]
+        where = target == position
+        out[where] = 0.55 * out[where] + 0.45 * np.array(color, np.float32)
     return out
