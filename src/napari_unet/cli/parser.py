@@ -309,9 +309,12 @@ def _add_predict(
         """\
   napari-unet predict nuclei.unet.zip new_images --output labels
   napari-unet predict nuclei.unet.zip a.tif b.ome.zarr --output labels --probabilities
+  napari-unet predict nuclei.unet.zip 'day*/*.tif' --output labels
+  napari-unet predict nuclei.unet.zip brain.ome.zarr --output labels --workers 4
 
-Each image gives a TIFF of its name with labels; background is 0. An image that cannot
-be segmented is named, and the others go on.""",
+Each image gives a TIFF of its name with labels, very large ones an OME-Zarr; background
+is 0. An image that cannot be segmented is named, and the others go on. DIR/report.csv
+says what became of each. The same command goes on where it was ended.""",
     )
     parser.add_argument(
         "model", metavar="MODEL", help="a model file, or the name of one of your models"
@@ -321,10 +324,15 @@ be segmented is named, and the others go on.""",
         type=Path,
         nargs="+",
         metavar="INPUT",
-        help="images, or folders of images",
+        help="images, folders of images, or patterns such as 'day*/*.tif'",
     )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder of the labels"
+    )
+    parser.add_argument(
+        "--store",
+        action="store_true",
+        help="write every result as OME-Zarr, block by block, also small ones",
     )
     parser.add_argument(
         "--probabilities",
@@ -336,7 +344,21 @@ be segmented is named, and the others go on.""",
     )
     group = parser.add_argument_group("how")
     _add_image_options(group)
+    group.add_argument(
+        "--views",
+        action="store_true",
+        help="average over flips and quarter turns: eight times the work",
+    )
     _add_device_options(group)
+    many = parser.add_argument_group("several workers (needs the extra 'distributed')")
+    many.add_argument(
+        "--workers", type=int, metavar="N", help="processes on this computer"
+    )
+    many.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a Dask cluster that runs already, such as tls://10.0.0.1:8786",
+    )
 
 
 def _add_evaluate(

@@ -3,90 +3,106 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from napari_unet.cli.common import find_model, given, listed, note, say
-from napari_unet.cli.progress import Progress
-from napari_unet.data.checks import model_problem
-from napari_unet.data.source import ImageSource
-from napari_unet.errors import DataError, UserError
-from napari_unet.image_io import (
-    display_name,
-    find_images,
-    is_zarr,
-    read_image,
-    write_labels,
-    write_probabilities,
+from napari_unet.batch import (
+    REPORT,
+    BatchItem,
+    BatchOptions,
+    BatchRow,
+    ImageBegun,
+    find_inputs,
+    finished,
+    model_fingerprint,
+    plan_batch,
+    run_batch,
 )
+from napari_unet.cli.common import UsageError, find_model, given, listed, note, say
+from napari_unet.cli.progress import Progress
+from napari_unet.errors import DataError
 from napari_unet.models.model_file import read_info
 from napari_unet.training.events import Notice
 
-if TYPE_CHECKING:
-    from napari_unet.models.model import Model
-    from napari_unet.workflows import Prediction
-
-PROBABILITIES = "probabilities"
-"""Folder of the maps inside the output folder."""
+Stored = Callable[..., Generator[Any, None, Any]]
 
 
 def run(options: argparse.Namespace) -> int:
     """Segment every input; 1 if one of them failed."""
+    on_cluster = bool(options.workers or options.scheduler)
+    if on_cluster and options.probabilities:
+        raise UsageError("--probabilities cannot be written by several workers.")
     path = find_model(options.model)
     read_info(path)  # complains about a wrong file before torch is loaded
-    jobs = _jobs(options.inputs, options.output)
-    _protect(jobs, options)
+    fingerprint = model_fingerprint(path)
+    store = options.store or on_cluster
+    items = plan_batch(find_inputs(options.inputs), options.output, store=store)
+    done: list[BatchRow] = []
+    if not options.overwrite:
+        done = finished(items, options.output, fingerprint)
+        _protect(items, done, options)
+    if done:
+        note(f"{len(done)} of {len(items)} images were segmented before.")
 
     from napari_unet.models.model import Model
+    from napari_unet.workflows import exhaust
 
     model = Model.load(path)
-    failed = 0
-    for number, (image, target) in enumerate(jobs, start=1):
-        title = f"[{number}/{len(jobs)}] {image.name}"
-        try:
-            _segment(model, image, target, title, options)
-        except UserError as error:
-            if options.debug and len(jobs) == 1:
-                raise
-            failed += 1
-            note(f"{image.name}: {error}")
-    done = len(jobs) - failed
-    say(f"{done} of {len(jobs)} images segmented: {options.output}")
-    return 1 if failed else 0
+    with _cluster(options, path) as stored, closing(_Shown()) as shown:
+        batch = BatchOptions(
+            axes=options.axes,
+            probabilities=options.probabilities,
+            store=store,
+            how=given(
+                device=options.device,
+                precision=options.precision,
+                views=options.views or None,
+            ),
+            stored=stored,
+            overwrite=options.overwrite,
+        )
+        events = run_batch(model, fingerprint, items, options.output, batch, done=done)
+        rows = exhaust(events, shown.show)
+    good = sum(row.status == "done" for row in rows)
+    say(f"{good} of {len(items)} images segmented: {options.output}")
+    say(f"What became of each image: {options.output / REPORT}")
+    return 0 if good == len(items) else 1
 
 
-def _jobs(inputs: Sequence[Path], output: Path) -> list[tuple[Path, Path]]:
-    """Each image with the file of its labels."""
-    images: list[Path] = []
-    for path in inputs:
-        if path.is_dir() and not is_zarr(path):
-            images += find_images(path)
-        else:
-            images.append(path)
-    jobs = [(image, output / f"{display_name(image)}.tif") for image in images]
-    sources: dict[Path, Path] = {}
-    for image, target in jobs:
-        if target in sources:
-            raise DataError(
-                f"{sources[target]} and {image} would both become {target}: segment "
-                "them into different folders."
-            )
-        sources[target] = image
-    return jobs
+class _Shown:
+    """Shows the events of a batch: a bar for each image."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+
+    def show(self, event: Any) -> None:
+        if isinstance(event, ImageBegun):
+            self.close()
+            self._bar = Progress(f"[{event.number}/{event.total}] {event.name}")
+        elif isinstance(event, Notice):
+            (note if self._bar is None else self._bar.say)(event.text)
+        elif self._bar is not None:
+            words = f"{event.done:,} of {event.total:,} tiles"
+            self._bar.show(event.done / max(event.total, 1), words)
 
 
-def _protect(jobs: Sequence[tuple[Path, Path]], options: argparse.Namespace) -> None:
-    """Refuse to replace an input, or a result without leave."""
-    inputs = {image.resolve() for image, _ in jobs}
-    for _, target in jobs:
-        if target.resolve() in inputs:
-            raise DataError(
-                f"The labels {target} would replace an image: choose another --output."
-            )
-    there = [target.name for _, target in jobs if target.exists()]
-    if there and not options.overwrite:
+def _protect(
+    items: Sequence[BatchItem], done: Sequence[BatchRow], options: argparse.Namespace
+) -> None:
+    """Refuse to replace a result without leave; stores of the same model go on."""
+    ours = {row.result for row in done}
+    there = [
+        item.target.name
+        for item in items
+        if item.target.is_file() and str(item.target.resolve()) not in ours
+    ]
+    if there:
         verb = "is" if len(there) == 1 else "are"
         raise DataError(
             f"{listed(there)} {verb} already in {options.output}: choose another "
@@ -94,43 +110,18 @@ def _protect(jobs: Sequence[tuple[Path, Path]], options: argparse.Namespace) -> 
         )
 
 
-def _segment(
-    model: Model, image: Path, target: Path, title: str, options: argparse.Namespace
-) -> None:
-    whole = read_image(image, options.axes)
-    # A 2D model reads volumes plane by plane.
-    source = replace(whole, ndim=2) if model.info.ndim == 2 else whole
-    problem = model_problem(model.info, source)
-    if problem:
-        raise DataError(problem)
-    result = _predict(model, source, title, options)
-    size, unit = whole.voxel_size, whole.unit
-    if result.probabilities is not None:
-        write_probabilities(
-            target.parent / PROBABILITIES / target.name,
-            result.probabilities,
-            f"C{result.axes}",
-            size,
-            unit,
-            model.info.maps,
-        )
-    write_labels(target, result.labels, result.axes, size, unit)
+@contextmanager
+def _cluster(options: argparse.Namespace, model: Path) -> Iterator[Stored | None]:
+    """What makes stores with several workers; None without them."""
+    if not (options.workers or options.scheduler):
+        yield None
+        return
+    from napari_unet.workflows.cluster import connect, predict_on_cluster
 
+    with connect(options.scheduler, options.workers) as client:
 
-def _predict(
-    model: Model, source: ImageSource, title: str, options: argparse.Namespace
-) -> Prediction:
-    from napari_unet.workflows import TileDone, exhaust, predict
+        def stored(_: Any, source: Any, target: Path, **how: Any) -> Any:
+            how.pop("stop", None)
+            return predict_on_cluster(client, model, source, target, **how)
 
-    how = given(device=options.device, precision=options.precision)
-    events = predict(model, source, probabilities=options.probabilities, **how)
-
-    def show(event: TileDone | Notice) -> None:
-        if isinstance(event, TileDone):
-            words = f"{event.done:,} of {event.total:,} tiles"
-            bar.show(event.done / event.total, words)
-        else:
-            bar.say(event.text)
-
-    with Progress(title) as bar:
-        return exhaust(events, show)
+        yield stored

@@ -1,0 +1,319 @@
+"""Many images, one after the other: what there is, what is done, what went wrong."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import hashlib
+import io
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_unet.data.checks import model_problem
+from napari_unet.data.source import ImageSource
+from napari_unet.errors import DataError, UserError
+from napari_unet.files import atomic_file
+from napari_unet.image_io import (
+    display_name,
+    find_images,
+    is_zarr,
+    read_image,
+    write_labels,
+    write_probabilities,
+)
+from napari_unet.stopping import Stop, never
+from napari_unet.training.events import Notice
+
+if TYPE_CHECKING:
+    from napari_unet.models.model import Model
+    from napari_unet.workflows import TileDone
+
+REPORT = "report.csv"
+"""Name of the report in the folder of the results."""
+PROBABILITIES = "probabilities"
+"""Folder of the maps inside the folder of the results."""
+IN_MEMORY_VOXELS = 2**26
+"""Labels of more voxels go into a store, block by block."""
+
+Status = Literal["done", "skipped", "stopped"]
+
+
+@dataclass(frozen=True)
+class BatchItem:
+    """An image and where its labels go."""
+
+    image: Path
+    target: Path
+    """A TIFF; or, where it ends in ``.zarr``, the folder of a store."""
+
+
+@dataclass(frozen=True)
+class BatchRow:
+    """A line of the report."""
+
+    image: str
+    result: str
+    status: Status
+    reason: str = ""
+    objects: int | None = None
+    seconds: float = 0.0
+    model: str = ""
+    """Fingerprint of the model file."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageBegun:
+    """The next image is looked at."""
+
+    number: int
+    total: int
+    name: str
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """How a batch is done.
+
+    Parameters
+    ----------
+    axes : str, optional
+        Of the images, if the files tell them wrong.
+    probabilities : bool
+        Write the network's maps, too.
+    store : bool
+        Write every result as OME-Zarr.
+    how : dict
+        ``device``, ``precision``, ``views`` of :func:`napari_unet.workflows.predict`.
+    overwrite : bool
+        Replace stores that another model has left.
+    stored : callable, optional
+        Takes the place of :func:`napari_unet.workflows.predict_to_store`.
+    """
+
+    axes: str | None = None
+    probabilities: bool = False
+    store: bool = False
+    how: dict[str, Any] | None = None
+    overwrite: bool = False
+    stored: Callable[..., Generator[Any, None, Any]] | None = None
+
+
+def find_inputs(inputs: Sequence[str | Path]) -> list[Path]:
+    """Images named by files, folders and patterns such as ``day*/*.tif``.
+
+    Raises
+    ------
+    DataError
+        If a folder or pattern gives no image.
+    """
+    images: list[Path] = []
+    for text in inputs:
+        path = Path(text).expanduser()
+        if path.is_dir() and not is_zarr(path):
+            images += find_images(path)
+        elif not path.exists() and glob.has_magic(str(path)):
+            found = [Path(p) for p in sorted(glob.glob(str(path), recursive=True))]
+            found = [p for p in found if p.is_file() or is_zarr(p)]
+            if not found:
+                raise DataError(
+                    f"No image is named like {text}: check the folder and the ending."
+                )
+            images += found
+        else:
+            images.append(path)
+    return list(dict.fromkeys(images))
+
+
+def plan_batch(
+    images: Sequence[Path], output: Path, *, store: bool = False
+) -> list[BatchItem]:
+    """Where the labels of each image go.
+
+    Raises
+    ------
+    DataError
+        If two images would give the same file, or labels would replace an image.
+    """
+    ending = ".ome.zarr" if store else ".tif"
+    items = [BatchItem(i, output / f"{display_name(i)}{ending}") for i in images]
+    sources: dict[Path, Path] = {}
+    for item in items:
+        if item.target in sources:
+            raise DataError(
+                f"{sources[item.target]} and {item.image} would both become "
+                f"{item.target}: segment them into different folders."
+            )
+        sources[item.target] = item.image
+    inputs = {item.image.resolve() for item in items}
+    for item in items:
+        if item.target.resolve() in inputs:
+            raise DataError(
+                f"The labels {item.target} would replace an image: choose another "
+                "folder for them."
+            )
+    return items
+
+
+def model_fingerprint(path: Path) -> str:
+    """A short name for the content of a model file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def finished(items: Sequence[BatchItem], output: Path, model: str) -> list[BatchRow]:
+    """What an earlier run of the same model has done already, by its report."""
+    known = {row.image: row for row in read_report(output / REPORT)}
+    rows = []
+    for item in items:
+        row = known.get(str(item.image.resolve()))
+        if row is not None and row.status == "done" and row.model == model:
+            if Path(row.result).exists():
+                rows.append(row)
+    return rows
+
+
+def run_batch(
+    model: Model,
+    fingerprint: str,
+    items: Sequence[BatchItem],
+    output: Path,
+    options: BatchOptions,
+    *,
+    done: Sequence[BatchRow] = (),
+    stop: Stop = never,
+) -> Generator[ImageBegun | TileDone | Notice, None, list[BatchRow]]:
+    """Segment images; one that cannot be segmented is reported, and the others go on.
+
+    Parameters
+    ----------
+    model : Model
+    fingerprint : str
+        Of the model file.
+    items : sequence of BatchItem
+    output : Path
+        Where the report goes.
+    done : sequence of BatchRow
+        What :func:`finished` found; these images are left alone.
+
+    Returns
+    -------
+    list of BatchRow
+        One for each image that was looked at.
+    """
+    rows = {row.image: row for row in done}
+    for number, item in enumerate(items, start=1):
+        key = str(item.image.resolve())
+        if key in rows:
+            continue
+        if stop():
+            break
+        yield ImageBegun(number, len(items), item.image.name)
+        begun = time.monotonic()
+        row = BatchRow(key, str(item.target.resolve()), "done", model=fingerprint)
+        try:
+            found = yield from _segment(model, item, options, stop)
+            row = replace(row, **found)
+        except UserError as error:
+            row = replace(row, status="skipped", reason=str(error))
+            yield Notice(f"{item.image.name}: {error}")
+        rows[key] = replace(row, seconds=round(time.monotonic() - begun, 2))
+        write_report(output / REPORT, list(rows.values()))
+    return list(rows.values())
+
+
+def _segment(
+    model: Model, item: BatchItem, options: BatchOptions, stop: Stop
+) -> Generator[TileDone | Notice, None, dict[str, Any]]:
+    """Segment one image; fields of its row."""
+    from napari_unet.workflows import predict, predict_to_store
+
+    whole = read_image(item.image, options.axes)
+    # A 2D model reads volumes plane by plane.
+    source = replace(whole, ndim=2) if model.info.ndim == 2 else whole
+    problem = model_problem(model.info, source)
+    if problem:
+        raise DataError(problem)
+    how = options.how or {}
+    if options.store or _too_large(source, model, options):
+        target = item.target.with_name(f"{display_name(item.target)}.ome.zarr")
+        make = options.stored or predict_to_store
+        kept = yield from make(
+            model, source, target, **how, overwrite=options.overwrite, stop=stop
+        )
+        if not kept.complete:
+            return {"status": "stopped", "reason": "The run was ended."}
+        return {"result": str(target.resolve()), "objects": kept.objects}
+    result = yield from predict(
+        model, source, probabilities=options.probabilities, **how, stop=stop
+    )
+    if not result.complete:
+        return {"status": "stopped", "reason": "The run was ended."}
+    size, unit = whole.voxel_size, whole.unit
+    if result.probabilities is not None:
+        write_probabilities(
+            item.target.parent / PROBABILITIES / item.target.name,
+            result.probabilities,
+            f"C{result.axes}",
+            size,
+            unit,
+            result.maps,
+        )
+    write_labels(item.target, result.labels, result.axes, size, unit)
+    is_objects = model.info.task == "objects"
+    return {"objects": int(result.labels.max(initial=0)) if is_objects else None}
+
+
+def _too_large(source: ImageSource, model: Model, options: BatchOptions) -> bool:
+    voxels = 1
+    for length in source.labels_shape:
+        voxels *= length
+    if voxels <= IN_MEMORY_VOXELS or model.info.task == "regression":
+        return False
+    if options.probabilities:
+        raise DataError(
+            f"The maps of {source.name!r} are too large for one file: segment it "
+            "without probabilities, or a part of it."
+        )
+    return True
+
+
+def write_report(path: Path, rows: Sequence[BatchRow]) -> None:
+    """Write the report; it is replaced as a whole.
+
+    Raises
+    ------
+    DataError
+        If the disk refuses.
+    """
+    text = io.StringIO()
+    names = [f.name for f in fields(BatchRow)]
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        values = asdict(row)
+        writer.writerow({k: "" if v is None else v for k, v in values.items()})
+    try:
+        with atomic_file(path) as file:
+            file.write(text.getvalue().encode())
+    except OSError as error:
+        raise DataError(
+            f"{path} could not be written: {error.strerror or error}. "
+            "Choose another folder or free some disk space."
+        ) from error
+
+
+def read_report(path: Path) -> list[BatchRow]:
+    """Lines of a report; none where there is no report, or another one."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        rows = []
+        for line in csv.DictReader(io.StringIO(text)):
+            values: dict[str, Any] = dict(line)
+            values["objects"] = int(values["objects"]) if values["objects"] else None
+            values["seconds"] = float(values["seconds"])
+            rows.append(BatchRow(**values))
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return rows

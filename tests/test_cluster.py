@@ -1,0 +1,90 @@
+"""Several processes make one store, and one of them dies."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+from napari_unet.errors import ConfigError, DataError
+from napari_unet.image_io import read_image, read_labels
+from napari_unet.workflows import TileDone, exhaust, predict, prediction
+
+pytest.importorskip("distributed", reason="the extra 'distributed' is not installed")
+
+from napari_unet.data.source import ImageSource
+from napari_unet.workflows.cluster import SharedSource, connect, predict_on_cluster
+
+
+def _helpers() -> Any:
+    """The model and image of the tests of any size."""
+    path = Path(__file__).with_name("test_any_size.py")
+    spec = importlib.util.spec_from_file_location("any_size", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_costs_only_its_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    any_size = _helpers()
+    monkeypatch.setattr(prediction, "BLOCK", {2: (64, 64)})
+    monkeypatch.setattr(prediction, "CHUNK", {2: (64, 64)})
+    monkeypatch.setattr(prediction, "MARGIN", {2: 24})
+    model = any_size.make_model("objects")
+    path = model.save(tmp_path / "m.unet.zip")
+    pixels = any_size.image((300, 280))
+    zarr.create_array(str(tmp_path / "i.zarr"), data=pixels, chunks=(64, 64))
+    source = read_image(tmp_path / "i.zarr", "YX")
+    whole = exhaust(predict(model, source, **any_size.EXACT)).labels
+    killed: list[int] = []
+    with connect(None, 2) as client:
+        addresses = list(client.scheduler_info()["workers"])
+        assert all("127.0.0.1" in a for a in addresses)
+
+        def kill(event: TileDone) -> None:
+            if event.done == 3 and not killed:
+                pids = client.run(os.getpid)
+                killed.append(next(iter(pids.values())))
+                os.kill(killed[0], signal.SIGKILL)
+
+        result = exhaust(
+            predict_on_cluster(
+                client, path, source, tmp_path / "l.zarr", **any_size.EXACT
+            ),
+            kill,
+        )
+    assert killed
+    assert result.complete
+    assert any_size.same_partition(np.asarray(read_labels(tmp_path / "l.zarr")), whole)
+
+
+def test_images_in_memory_are_refused() -> None:
+    with pytest.raises(DataError, match="cannot be read by several workers"):
+        SharedSource.of(ImageSource((np.zeros((4, 5)),), "YX"))
+
+
+def test_workers_open_what_the_files_hold(tmp_path: Path) -> None:
+    pixels = np.arange(60, dtype=np.uint16).reshape(3, 4, 5)
+    np.save(tmp_path / "a.npy", pixels)
+    zarr.create_array(str(tmp_path / "b.zarr"), data=pixels[None], chunks=(1, 1, 2, 2))
+    for name, axes in (("a.npy", "ZYX"), ("b.zarr", "ZYX")):
+        shared = SharedSource.of(read_image(tmp_path / name, axes))
+        opened = shared.open()
+        np.testing.assert_array_equal(opened.read(0), pixels[None])
+        assert hash(shared) == hash(SharedSource.of(opened))
+
+
+def test_a_wrong_number_of_workers_is_told() -> None:
+    with pytest.raises(ConfigError, match="at least 1"), connect(None, 0):
+        pass
