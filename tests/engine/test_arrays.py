@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import types
 from pathlib import Path
 from typing import Any
 
@@ -447,3 +449,9 @@ def test_inputs_on_disk_are_not_changed_by_tasks(bench: Any, tmp_path: Path) -> 
     image = np.memmap(path, float, "r+")
     assert bench.run("scribble", inputs={"image": image}).state == "done"
     assert (np.fromfile(path) == 1).all()
+
+
+def test_a_half_imported_zarr_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may be importing it just then."""
+    monkeypatch.setitem(sys.modules, "zarr", types.ModuleType("zarr"))
+    assert find_reference(np.zeros((3, 4))) is None

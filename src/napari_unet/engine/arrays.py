@@ -319,8 +319,9 @@ def _memmap_reference(array: np.memmap[Any, Any]) -> Message | None:
 
 
 def _zarr_reference(array: ArrayLike) -> Message | None:
-    zarr = sys.modules.get("zarr")
-    if zarr is None or not isinstance(array, zarr.Array):
+    # Another thread may be importing zarr right now: then this is no array of it.
+    kind = getattr(sys.modules.get("zarr"), "Array", None)
+    if kind is None or not isinstance(array, kind):
         return None
     store: Any = array.store
     if getattr(array, "chunk_store", store) is not store:
