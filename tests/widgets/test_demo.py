@@ -19,7 +19,13 @@ from napari_unet.models.library import FOLDER_VARIABLE
 from napari_unet.models.model_file import read_info
 from napari_unet.sample_data import nuclei_2d
 from napari_unet.widgets import engine_host
-from napari_unet.widgets.demo import FAILED, PICTURES, Demo, run_in_viewer
+from napari_unet.widgets.demo import (
+    FAILED,
+    PICTURES,
+    Demo,
+    run_in_viewer,
+    starved_in_words,
+)
 
 pytestmark = pytest.mark.viewer
 
@@ -108,6 +114,17 @@ def test_a_failure_is_its_sentence_and_a_picture(
     assert demo.error == "The disk is full: make room."
     assert not demo.finished
     assert imread(tmp_path / FAILED).size
+
+
+def test_few_nuclei_are_told_with_what_to_do() -> None:
+    truth = nuclei_2d(shape=(160, 192)).labels
+    assert starved_in_words(truth, truth, 1, 900) == ""
+    few = np.where(truth <= 3, truth, 0)
+    text = starved_in_words(truth, few, 0.5, 40)
+    assert text.startswith(f"Only 3 of {len(np.unique(truth)) - 1} nuclei were found")
+    assert "0.5 minutes of training gave 40 steps" in text
+    assert text.endswith("--minutes 2.")
+    assert starved_in_words(truth, np.zeros_like(truth), 1, 0).startswith("Only 0 of")
 
 
 def test_a_window_that_is_closed_early_is_no_success(

@@ -27,6 +27,8 @@ PLUGIN = "napari-unet-live"
 SIZE = (1366, 768)
 PICTURES = ("1-annotation.png", "2-training.png", "3-segmentation.png")
 FAILED = "failed.png"
+FEW = 0.5
+"""Finding less than this share of the nuclei is told to be little."""
 GRACE_S = 300
 """Seconds beyond the training time after which an unattended demo gives up."""
 
@@ -196,10 +198,18 @@ class Demo:
                 self._say(f"Picture: {self.output / name}")
         self._say(f"Labels:  {path}")
         self._say(score_in_words(sample.labels, labels))
+        steps = self._train.run.curve.steps
+        warning = starved_in_words(
+            sample.labels, labels, self.minutes, steps[-1] if steps else 0
+        )
+        if warning:
+            self._say(warning)
         self.finished = True
         if self.stay:
-            from napari.utils.notifications import show_info
+            from napari.utils.notifications import show_info, show_warning
 
+            if warning:
+                show_warning(warning)
             show_info("The labels can be edited. Paint more, and press Train again.")
         else:
             self.viewer.close()
@@ -248,4 +258,22 @@ def score_in_words(truth: NDArray[Any], labels: NDArray[Any]) -> str:
         f"Against the exact truth: {counts.true_positives[0]} of "
         f"{np.unique(truth[truth > 0]).size} nuclei found, {counts.false_positives[0]} "
         f"false, AP {counts.ap[0]:.2f} at IoU 0.5 and {counts.ap[1]:.2f} at IoU 0.75."
+    )
+
+
+def starved_in_words(
+    truth: NDArray[Any], labels: NDArray[Any], minutes: float, steps: int
+) -> str:
+    """Why only few nuclei were found, and what to do; empty if most were."""
+    from napari_unet.metrics.objects import match_objects
+
+    total = np.unique(truth[truth > 0]).size
+    found = match_objects(truth, labels, (0.5,)).true_positives[0]
+    if found >= FEW * total:
+        return ""
+    return (
+        f"Only {found} of {total} nuclei were found: {minutes:g} minutes of training "
+        f"gave {steps:,} steps, too few to learn them. Other programs may keep the "
+        "processor busy: close them, or give it more time, such as "
+        f"--minutes {max(2, round(4 * minutes))}."
     )
