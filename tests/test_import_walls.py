@@ -31,6 +31,7 @@ WITHOUT_TORCH = [
     "napari_unet.metrics",
     "napari_unet.doctor",
     "napari_unet.engine.client",
+    "napari_unet.live.annotation_store",
     "napari_unet.live.messages",
     "napari_unet.measure",
     "napari_unet.live.project_info",
