@@ -93,7 +93,7 @@ class AnnotationStore:
             for i, n in zip(cell, self._array.chunks, strict=True)
         )
         part = np.ascontiguousarray(labels[key])
-        checksum = zlib.crc32(memoryview(part)) if part.any() else 0
+        checksum = zlib.crc32(part.tobytes()) if part.any() else 0
         if self._written.get(cell, self._empty) != checksum:
             self._array[key] = part
             self._written[cell] = checksum

@@ -113,10 +113,10 @@ class StartChoice(QWidget):
         return {"kind": "model", "path": str(chosen)}
 
     def _show_reasons(self) -> None:
-        items: Any = self.box.native.model()
+        items = self.box.native.model()
         if isinstance(items, QStandardItemModel):
             for number, choice in enumerate(self.box.choices):
-                item = items.item(number)
+                item: Any = items.item(number)
                 reason = self._reasons.get(choice) if choice else None
                 item.setEnabled(not reason)
                 item.setData(reason, Qt.ItemDataRole.ToolTipRole)
