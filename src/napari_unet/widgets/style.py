@@ -94,6 +94,8 @@ class Message(QLabel):
 
     def _fit_height(self) -> None:
         # Layouts give a wrapped text the height of a narrower one, with empty lines.
+        # Qt never answers with less than the height that was fixed before.
+        self.setMinimumHeight(0)
         self.setFixedHeight(max(self.heightForWidth(self.width()), 1))
 
     def _paint(self) -> None:
