@@ -122,7 +122,9 @@ def test_a_model_is_scored_and_stressed(
         task = "objects"
 
         def open(self, files: Any, settings: Any, size: Any, change: str = "") -> Any:
-            self._model = type("M", (), {"info": type("I", (), {"ndim": 2})})
+            self._model = type(
+                "M", (), {"info": type("I", (), {"ndim": 2, "classes": []})}
+            )
             return super().open(files, settings, size, change)
 
         def _segment(self, source: ImageSource) -> Any:

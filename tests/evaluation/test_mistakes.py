@@ -31,7 +31,8 @@ def scene():
 
 def test_every_kind_is_found_where_it_is(scene):
     truth, made = scene
-    drawn, mistakes = object_mistakes(truth, made)
+    wrong = object_mistakes(truth, made)
+    drawn, mistakes = wrong.map, wrong.listed
     found = {m.kind: m for m in mistakes}
     assert {(m.kind, m.label, m.others) for m in mistakes} == {
         ("missed", 2, ()),
@@ -58,7 +59,7 @@ def test_a_swallowed_neighbour_is_merged_although_the_large_one_matches():
     truth = np.zeros((30, 30), int)
     truth[5:25, 5:20], truth[5:25, 20:24] = 1, 2
     made = (truth > 0) * 7
-    _, mistakes = object_mistakes(truth, made)
+    mistakes = object_mistakes(truth, made).listed
     assert [(m.kind, m.others) for m in mistakes] == [("merged", (1, 2))]
 
 
@@ -67,7 +68,7 @@ def test_debris_is_invented_and_no_split():
     truth[5:25, 5:25] = 1
     made = truth.copy()
     made[10:12, 10:12] = 2
-    _, mistakes = object_mistakes(truth, made)
+    mistakes = object_mistakes(truth, made).listed
     assert [(m.kind, m.label) for m in mistakes] == [("invented", 2)]
 
 
@@ -75,8 +76,8 @@ def test_a_poor_match_depends_on_the_iou():
     truth = np.zeros((20, 20), int)
     truth[2:12, 2:12] = 1
     made = np.roll(truth, 3, axis=1)  # IoU 70 / 130
-    assert object_mistakes(truth, made, 0.5)[1] == []
-    kinds = {m.kind for m in object_mistakes(truth, made, 0.6)[1]}
+    assert object_mistakes(truth, made, 0.5).listed == []
+    kinds = {m.kind for m in object_mistakes(truth, made, 0.6).listed}
     assert kinds == {"missed", "invented"}
 
 
@@ -87,11 +88,13 @@ def test_where_nobody_looked_nothing_is_wrong():
     made = np.zeros_like(truth)
     made[2:6, 2:6] = 1
     made[5:15, 15:25] = 2  # beyond the annotation
-    drawn, mistakes = object_mistakes(truth, made)
+    wrong = object_mistakes(truth, made)
+    drawn, mistakes = wrong.map, wrong.listed
     assert mistakes == []
     assert not drawn.any()
     made[12:16, 8:11] = 3  # mostly within
-    drawn, mistakes = object_mistakes(truth, made)
+    wrong = object_mistakes(truth, made)
+    drawn, mistakes = wrong.map, wrong.listed
     assert [m.kind for m in mistakes] == ["invented"]
     assert not drawn[truth < 0].any()
 
@@ -104,7 +107,8 @@ labels = hnp.arrays(np.int32, (6, 7), elements=st.integers(-1, 4))
 def test_every_true_object_is_right_or_in_the_list(truth, made):
     from napari_unet.metrics import match, overlaps
 
-    drawn, mistakes = object_mistakes(truth, made)
+    wrong = object_mistakes(truth, made)
+    drawn, mistakes = wrong.map, wrong.listed
     found = overlaps(truth, made)
     partner = match(found.iou, 0.5)
     right = {int(found.true_ids[p]) for p in partner if p >= 0}
@@ -123,7 +127,7 @@ def test_any_integers_and_huge_ids_in_3d(dtype):
     truth[1:3, 2:6, 2:6] = 200
     made = np.zeros(truth.shape, np.uint32)
     made[:, 7:9, 8:11] = 4_000_000_000
-    _, mistakes = object_mistakes(truth, made)
+    mistakes = object_mistakes(truth, made).listed
     assert {(m.kind, m.label, m.size) for m in mistakes} == {
         ("missed", 200, 32),
         ("invented", 4_000_000_000, 24),
@@ -138,7 +142,8 @@ def test_pixels_of_classes_by_region():
     made[12:18, 2:8] = 1  # confused
     made[3:5, 20:24] = 2  # invented
     made[:, 25:] = 1
-    drawn, mistakes = class_mistakes(truth, made)
+    wrong = class_mistakes(truth, made)
+    drawn, mistakes = wrong.map, wrong.listed
     assert [(m.kind, m.label, m.others, m.size) for m in mistakes] == [
         ("missed", 1, (), 36),
         ("confused", 2, (1,), 36),
@@ -147,5 +152,14 @@ def test_pixels_of_classes_by_region():
     assert (drawn[2:8, 2:8] == value("missed")).all()
     assert not drawn[:, 25:].any()
     # Without background every error is one class for another.
-    _, mistakes = class_mistakes(truth + (truth >= 0), made + 1, None)
+    mistakes = class_mistakes(truth + (truth >= 0), made + 1, None).listed
     assert {m.kind for m in mistakes} == {"confused"}
+
+
+def test_all_regions_are_counted_and_the_largest_are_listed():
+    truth = np.zeros((80, 80), int)
+    made = np.indices(truth.shape).sum(axis=0) % 2  # a checkerboard
+    made[:10, :10] = 1
+    wrong = class_mistakes(truth, made)
+    assert wrong.counts["invented"] > len(wrong.listed) == 500
+    assert wrong.listed[0].size >= 100

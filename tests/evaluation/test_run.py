@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -154,6 +155,7 @@ def test_frames_are_compared_one_by_one_whatever_the_order_of_axes():
     assert mistake.centroid == (rows.mean(), 1.0, columns.mean())
     np.testing.assert_array_equal(errors > 0, truth != made)
     assert found.get(Key("AP", "IoU 0.50")).over == "frames"
+    assert any("over its frames" in n for n in found.notices)
 
 
 def test_planes_of_a_volume_on_request():
@@ -208,6 +210,9 @@ def test_calibration_of_classes_and_of_objects():
     three = make_pair(truth, truth, "YX", probabilities=np.concatenate([maps, maps]))
     with pytest.raises(DataError, match="4 probability maps"):
         run([three], evaluation_settings(task="classes"))
+    # A model may know classes that this reference lacks.
+    more = replace(three, map_values=(0, 1, 7, 9))
+    assert run([more], evaluation_settings(task="classes")).reliability is not None
 
 
 def test_nothing_annotated_is_told():
@@ -234,6 +239,19 @@ def test_wrong_settings_are_one_sentence():
         evaluation_settings(tolerance=-1)
     with pytest.raises(ConfigError, match="thresholds"):
         evaluation_settings(thresholds=(0.5, 1.5))
+
+
+def test_what_memory_cannot_hold_is_refused_before_it_is_read(monkeypatch):
+    class Huge:
+        shape = (100_000, 100_000, 100_000)
+        dtype = np.dtype(np.uint8)
+
+        def __getitem__(self, key):
+            raise AssertionError("it was read")
+
+    pair = make_pair(Huge(), Huge(), "ZYX", name="brain")
+    with pytest.raises(DataError, match="'brain' is too large"):
+        run([pair], evaluation_settings(task="objects"))
 
 
 def test_it_can_be_stopped(pairs):

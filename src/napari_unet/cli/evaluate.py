@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_unet.cli.common import UsageError, find_model, note, say, table
 from napari_unet.config import DeviceName
 from napari_unet.data.source import ImageSource
+from napari_unet.errors import DataError
 from napari_unet.evaluation import tables
 from napari_unet.evaluation.pairs import Pair, PairFiles, find_pairs, open_pair
 from napari_unet.evaluation.report import PICTURES, report_html
@@ -108,6 +109,10 @@ class _Model:
         from napari_unet.models.model import Model
 
         self._model = Model.load(find_model(options.model))
+        if self._model.info.task == "regression":
+            raise DataError(
+                "This model predicts values, not labels: evaluate compares labels."
+            )
         self._device: DeviceName = options.device or "auto"
 
     @property
@@ -127,7 +132,10 @@ class _Model:
         source = read_image(files.image, ndim=self._model.info.ndim)
         labels, maps = self._segment(perturbed(source, change) if change else source)
         pair = open_pair(files, settings, prediction=labels, voxel_size=voxel_size)
-        return pair if change else replace(pair, probabilities=maps)
+        if change:
+            return pair
+        values = tuple(c.result_value for c in self._model.info.classes)
+        return replace(pair, probabilities=maps, map_values=values)
 
     def _segment(
         self, source: ImageSource

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # Spelled out, so that --help need not load the configuration; a test compares them.
 TASKS = ("classes", "objects", "regression")
+COMPARED_TASKS = ("classes", "objects")
 RULES = ("complete", "sparse")
 PRESETS = ("fast", "balanced", "thorough")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -386,7 +387,7 @@ Means leave background out. Pixels that are not annotated never count.""",
     how = parser.add_argument_group("how to compare")
     how.add_argument(
         "--task",
-        choices=TASKS,
+        choices=COMPARED_TASKS,
         help=TASK_HELP + "\n(needed with --predictions; a model knows its own)",
     )
     how.add_argument(

@@ -9,6 +9,7 @@ pixels: foreground that was not found, background that was called foreground, an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -32,6 +33,9 @@ COLORS: dict[Kind, str] = {
     "confused": "#4477aa",
 }
 """Paul Tol's "bright" scheme: apart for most colour-blind readers."""
+
+REGIONS: tuple[Kind, ...] = ("missed", "invented", "confused")
+"""Kinds of wrong pixels; objects have the first two, splits and mergers."""
 
 MOSTLY = 0.5
 """Share of an object that has to lie inside another one to be a part of it."""
@@ -82,12 +86,24 @@ class Mistake:
         }[self.kind]
 
 
+@dataclass(frozen=True)
+class Mistakes:
+    """All errors of a frame."""
+
+    map: NDArray[np.uint8]
+    """0 where nothing is wrong, else the position in `KINDS` plus 1."""
+    listed: list[Mistake]
+    """The largest first."""
+    counts: Counter[Kind]
+    """How many there are of each kind, listed or not."""
+
+
 def object_mistakes(
     truth: NDArray[Any],
     prediction: NDArray[Any],
     iou: float = 0.5,
     found: Overlaps | None = None,
-) -> tuple[NDArray[np.uint8], list[Mistake]]:
+) -> Mistakes:
     """Errors of an instance segmentation.
 
     Parameters
@@ -98,13 +114,6 @@ def object_mistakes(
         Objects that overlap this much match.
     found : Overlaps, optional
         Of the two, if it is known already.
-
-    Returns
-    -------
-    map : array of uint8
-        0 where nothing is wrong, else the position in `KINDS` plus 1.
-    mistakes : list of Mistake
-        The largest first.
     """
     found = overlaps(truth, prediction) if found is None else found
     splits, mergers = _families(found)
@@ -138,7 +147,8 @@ def object_mistakes(
         drawn[box][inside] = KINDS.index(kind) + 1
         mistakes.append(_mistake(kind, label, others, box, inside))
     drawn[truth < 0] = 0
-    return drawn, _largest_first(mistakes)
+    counts: Counter[Kind] = Counter(m.kind for m in mistakes)
+    return Mistakes(drawn, _largest_first(mistakes), counts)
 
 
 def _families(
@@ -168,7 +178,7 @@ def _families(
 
 def class_mistakes(
     truth: NDArray[Any], prediction: NDArray[Any], background: int | None = 0
-) -> tuple[NDArray[np.uint8], list[Mistake]]:
+) -> Mistakes:
     """Errors of a semantic segmentation, as connected regions of one kind.
 
     Parameters
@@ -184,10 +194,12 @@ def class_mistakes(
         drawn[wrong & (prediction == background)] = KINDS.index("missed") + 1
         drawn[wrong & (truth == background)] = KINDS.index("invented") + 1
     mistakes: list[Mistake] = []
-    for kind in ("missed", "invented", "confused"):
+    counts: Counter[Kind] = Counter()
+    for kind in REGIONS:
         regions, count = ndimage.label(drawn == KINDS.index(kind) + 1)
         if not count:
             continue
+        counts[kind] = int(count)
         sizes = np.bincount(regions.ravel())[1:]
         boxes = ndimage.find_objects(regions)
         for number in np.argsort(-sizes, kind="stable")[:MOST_REGIONS]:
@@ -198,7 +210,7 @@ def class_mistakes(
             label = taken if kind == "invented" else true_class
             others = (taken,) if kind == "confused" else ()
             mistakes.append(_mistake(kind, label, others, box, inside))
-    return drawn, _largest_first(mistakes)[:MOST_REGIONS]
+    return Mistakes(drawn, _largest_first(mistakes)[:MOST_REGIONS], counts)
 
 
 def _most(values: NDArray[Any]) -> int:

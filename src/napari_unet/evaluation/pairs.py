@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from napari_unet.data.annotation import UNANNOTATED
@@ -17,6 +19,8 @@ from napari_unet.evaluation.settings import EvaluationSettings
 from napari_unet.image_io import display_name, pair_folders, read_image, read_labels
 
 BACKGROUND_IN_SPARSE = 1
+BYTES_PER_VOXEL = 48
+"""About the most that comparing takes: labels, distances, and where they lead."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class Pair:
     prediction: ArrayLike
     image: ImageSource | None = None
     probabilities: ArrayLike | None = None
+    map_values: tuple[int, ...] = ()
+    """Label value of each map; those of the reference's classes by default."""
 
     @property
     def n_frames(self) -> int:
@@ -63,6 +69,7 @@ class Pair:
     def frames(self, settings: EvaluationSettings) -> Iterator[Frame]:
         """Planes or volumes one after the other, read when they are needed."""
         truth = self.truth
+        _check_memory(truth)
         made = ImageSource((self.prediction,), truth.axes, ndim=truth.ndim)
         for sample in range(truth.n_samples):
             yield Frame(
@@ -80,6 +87,23 @@ class Pair:
             (self.probabilities,), "C" + self.truth.axes, ndim=self.truth.ndim
         )
         return source.read(sample)
+
+
+def _check_memory(truth: ImageSource) -> None:
+    """Say beforehand what would end in a crash.
+
+    Raises
+    ------
+    DataError
+        If a frame is larger than the free memory allows.
+    """
+    voxels = math.prod(truth.spatial_shape)
+    if voxels * BYTES_PER_VOXEL > psutil.virtual_memory().available:
+        size = " × ".join(str(n) for n in truth.spatial_shape)
+        raise DataError(
+            f"{truth.name!r} is too large to be compared in one piece ({size}): "
+            "compare a part of it, or plane by plane."
+        )
 
 
 def true_values(

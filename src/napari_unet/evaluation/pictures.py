@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_unet.config import Task
 from napari_unet.data.classes import PALETTE
 from napari_unet.evaluation.mistakes import COLORS, KINDS
 from napari_unet.evaluation.pairs import Frame
+from napari_unet.evaluation.settings import ComparedTask
 from napari_unet.metrics.boundaries import edges_of
 
 LARGEST = 420
@@ -38,7 +38,7 @@ class Picture:
     """Which plane, in words; empty for 2D."""
 
 
-def picture(frame: Frame, errors: NDArray[np.uint8], task: Task) -> Picture:
+def picture(frame: Frame, errors: NDArray[np.uint8], task: ComparedTask) -> Picture:
     """Show the plane of a frame that holds the most errors.
 
     Parameters
@@ -87,7 +87,7 @@ def _stretched(channel: NDArray[Any]) -> NDArray[np.uint8]:
     return shown
 
 
-def _painted(base: Rgb, labels: NDArray[Any], task: Task) -> Rgb:
+def _painted(base: Rgb, labels: NDArray[Any], task: ComparedTask) -> Rgb:
     colors = np.array([_rgb(c) for c in PALETTE], np.float32)
     numbers = labels.astype(np.int64)
     index = numbers - 1 if task == "classes" else (numbers * MIX >> 8)

@@ -224,7 +224,7 @@ def _images(made: Evaluation) -> str:
     rows = [["image", *(label(s, made) for s in heads), "errors"]]
     for image in _worst_first(made):
         scores = [number(image.score(s.key)) for s in heads]
-        rows.append([image.name, *scores, f"{len(image.mistakes):,}"])
+        rows.append([image.name, *scores, f"{image.errors.total():,}"])
     return f"<h2>Images</h2>{_table(rows)}"
 
 
@@ -290,9 +290,8 @@ def _worst_first(made: Evaluation) -> list[ImageResult]:
     return sorted(made.images, key=place)
 
 
-def _swatch(kind: str) -> str:
-    chosen: Kind = kind  # type: ignore[assignment]
-    return f'<span class="swatch" style="background:{COLORS[chosen]}"></span>'
+def _swatch(kind: Kind) -> str:
+    return f'<span class="swatch" style="background:{COLORS[kind]}"></span>'
 
 
 def _table(rows: Sequence[Iterable[str]]) -> str:

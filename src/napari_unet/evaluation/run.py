@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,7 +15,9 @@ from napari_unet.data.source import ImageSource
 from napari_unet.errors import DataError
 from napari_unet.evaluation.mistakes import (
     Box,
+    Kind,
     Mistake,
+    Mistakes,
     class_mistakes,
     object_mistakes,
 )
@@ -85,6 +88,9 @@ class ImageResult:
     tallies: Tallies
     """Of the image as a whole: one unit."""
     mistakes: list[Mistake]
+    """The largest errors of each frame."""
+    errors: Counter[Kind] = field(default_factory=Counter)
+    """All errors by kind."""
     n_true: int = 0
     """True objects."""
     n_found: int = 0
@@ -145,6 +151,11 @@ class Evaluation:
         """Errors of all images, the largest first."""
         found = [m for image in self.images for m in image.mistakes]
         return sorted(found, key=lambda m: -m.size)
+
+    @property
+    def errors(self) -> Counter[Kind]:
+        """Errors of all images by kind."""
+        return sum((image.errors for image in self.images), Counter[Kind]())
 
 
 def known_values(
@@ -261,20 +272,19 @@ def _measure(
             raise Stopped
         blocks = alone and pair.n_frames == 1
         compare = _objects if settings.task == "objects" else _classes
-        some, drawn, mistakes = compare(
-            frame, result, settings, values, spacing, blocks
-        )
-        part = _calibration(frame, settings, values)
+        some, wrong = compare(frame, result, settings, values, spacing, blocks)
+        part = _calibration(frame, settings, values, pair.map_values)
         if part is not None:
             curve = part if curve is None else curve + part
         tallies.append(some)
         result.pixels += int((frame.truth >= 0).sum())
-        result.mistakes += [_lifted(m, pair, frame.index) for m in mistakes]
+        result.mistakes += [_lifted(m, pair, frame.index) for m in wrong.listed]
+        result.errors.update(wrong.counts)
         if errors_out is not None:
-            _frame_of(errors_out, pair.truth, frame.index)[...] = drawn
-        if pictured and len(mistakes) > worst:
-            worst = len(mistakes)
-            result.picture = picture(frame, drawn, settings.task)
+            _frame_of(errors_out, pair.truth, frame.index)[...] = wrong.map
+        if pictured and wrong.counts.total() > worst:
+            worst = wrong.counts.total()
+            result.picture = picture(frame, wrong.map, settings.task)
     result.tallies = {
         key: tally.total()
         for key, tally in stacked(
@@ -284,7 +294,7 @@ def _measure(
     return result, tallies, curve
 
 
-Compared = tuple[Tallies, NDArray[np.uint8], list[Mistake]]
+Compared = tuple[Tallies, Mistakes]
 
 
 def _objects(
@@ -302,10 +312,9 @@ def _objects(
     counts = units.total(settings.thresholds)
     result.counts = counts if result.counts is None else result.counts + counts
     some = object_tallies(frame, found, units, settings, spacing, blocks=blocks)
-    drawn, mistakes = object_mistakes(
+    return some, object_mistakes(
         frame.truth, frame.prediction, settings.error_iou, found
     )
-    return some, drawn, mistakes
 
 
 def _classes(
@@ -321,12 +330,14 @@ def _classes(
     result.confusion = total if result.confusion is None else result.confusion + total
     some = class_tallies(frame, matrices, values, settings, spacing)
     background = 0 if settings.background else None
-    drawn, mistakes = class_mistakes(frame.truth, frame.prediction, background)
-    return some, drawn, mistakes
+    return some, class_mistakes(frame.truth, frame.prediction, background)
 
 
 def _calibration(
-    frame: Frame, settings: EvaluationSettings, values: Sequence[int]
+    frame: Frame,
+    settings: EvaluationSettings,
+    values: Sequence[int],
+    map_values: tuple[int, ...],
 ) -> Reliability | None:
     maps = frame.probabilities
     if maps is None:
@@ -335,12 +346,13 @@ def _calibration(
         # The first map is the probability of foreground.
         both = np.stack([1 - maps[0].astype(np.float32), maps[0]])
         return reliability(both, np.sign(frame.truth), (0, 1))
-    if len(maps) != len(values):
+    known = map_values or tuple(values)
+    if len(maps) != len(known):
         raise DataError(
-            f"There are {len(maps)} probability maps, but {len(values)} classes in "
+            f"There are {len(maps)} probability maps, but {len(known)} classes in "
             "the reference: give maps of a model that was trained for these classes."
         )
-    return reliability(maps, frame.truth, tuple(values))
+    return reliability(maps, frame.truth, known)
 
 
 def _frame_of(
@@ -451,7 +463,7 @@ def _notices(made: Evaluation) -> list[str]:
         for what in ("images", "frames")
         if over.get(what, FEW_UNITS) < FEW_UNITS
     ]
-    parts = [what for what in ("objects", "blocks") if what in over]
+    parts = [what for what in ("frames", "objects", "blocks") if what in over]
     if parts:
         notices.append(
             "There is one image: intervals were estimated over its "

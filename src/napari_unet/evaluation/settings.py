@@ -6,10 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_unet.config import AnnotationRule, Task, checked
+from napari_unet.config import AnnotationRule, checked
 from napari_unet.metrics import THRESHOLDS
 from napari_unet.metrics.bootstrap import LEVEL, RESAMPLES
 
+ComparedTask = Literal["classes", "objects"]
+"""Continuous values are no labels; `metrics.values` is for them."""
 Threshold = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
@@ -18,7 +20,7 @@ class EvaluationSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    task: Task = Field("objects", title="Task")
+    task: ComparedTask = Field("objects", title="Task")
     annotation: AnnotationRule = Field("complete", title="Annotation")
     background: bool = Field(
         True,

@@ -10,7 +10,7 @@ from typing import Any
 
 from napari_unet import __version__
 from napari_unet.errors import DataError
-from napari_unet.evaluation.mistakes import KINDS
+from napari_unet.evaluation.mistakes import REGIONS, Kind
 from napari_unet.evaluation.run import Evaluation, Score
 from napari_unet.evaluation.tallies import Key
 from napari_unet.files import atomic_file
@@ -85,17 +85,11 @@ def in_brief(made: Evaluation) -> list[Score]:
     return [s for key in keys if (s := made.get(key)) is not None]
 
 
-def error_counts(made: Evaluation) -> dict[str, int]:
+def error_counts(made: Evaluation) -> dict[Kind, int]:
     """Errors by kind, of all images."""
-    found = made.mistakes
-    counts: dict[str, int] = {
-        kind: sum(m.kind == kind for m in found) for kind in KINDS
-    }
-    hidden = "confused" if made.settings.task == "objects" else "split"
-    counts.pop(hidden)
-    if made.settings.task == "classes":
-        counts.pop("merged")
-    return counts
+    objects: tuple[Kind, ...] = ("missed", "invented", "split", "merged")
+    kinds = objects if made.settings.task == "objects" else REGIONS
+    return {kind: made.errors[kind] for kind in kinds}
 
 
 def as_dict(made: Evaluation) -> dict[str, Any]:
@@ -132,7 +126,7 @@ def as_dict(made: Evaluation) -> dict[str, Any]:
             {
                 "name": image.name,
                 "annotated_pixels": image.pixels,
-                "errors": len(image.mistakes),
+                "errors": image.errors.total(),
                 **(
                     {"true_objects": image.n_true, "predicted_objects": image.n_found}
                     if settings.task == "objects"
@@ -200,7 +194,7 @@ def image_rows(made: Evaluation) -> list[list[str]]:
     rows = [["image", "annotated pixels", "errors", *names]]
     for image in made.images:
         scores = [_exact(image.score(key)) for key in keys]
-        rows.append([image.name, str(image.pixels), str(len(image.mistakes)), *scores])
+        rows.append([image.name, str(image.pixels), str(image.errors.total()), *scores])
     return rows
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from magicgui.widgets import CheckBox, ComboBox
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 from napari_unet.config import AnnotationRule, Task
 from napari_unet.errors import DataError, UserError
 from napari_unet.evaluation.mistakes import COLORS, KINDS
+from napari_unet.evaluation.settings import ComparedTask
 from napari_unet.evaluation.tables import write_text
 from napari_unet.widgets.annotation_layer import remember_rule, rule_of
 from napari_unet.widgets.annotation_section import MEANINGS, RULES, TASKS
@@ -84,7 +85,7 @@ class EvaluateWidget(DockWidget):
         form.addRow("Image", self.image.native)
         self.folders = FolderSection(form)
         self.task = ComboBox(
-            choices=TASKS,
+            choices=[t for t in TASKS if t[1] in get_args(ComparedTask)],
             tooltip="Objects are matched one to one; classes pixel by pixel",
         )
         form.addRow("Find", self.task.native)

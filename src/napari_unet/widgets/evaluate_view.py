@@ -145,9 +145,11 @@ class ResultView(QWidget):
         self.scores.show_scores(result.scores, result.level)
         self._mistakes = result.mistakes
         self._total = sum(result.counts.values())
-        self.heading.setText("Errors: choose one to go there" if self._total else "")
+        self.heading.setText(
+            "Errors: choose one to go there" if self._total else "There are no errors."
+        )
         for kind, box in self.kinds.items():
-            box.setVisible(kind in result.counts)
+            box.setVisible(bool(self._total) and kind in result.counts)
             box.setText(f"{result.counts.get(kind, 0):,} {kind}")
         self.errors.setVisible(bool(self._total))
         self._show_chosen()
