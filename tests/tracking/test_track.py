@@ -49,11 +49,11 @@ def test_numbers_last_and_objects_stay_as_they_are() -> None:
 
 
 def test_all_objects_together_decide_not_the_nearest_alone() -> None:
-    # Both are nearest to the first square of the next frame; one must go further.
-    labels = squares({1: (20, 10), 2: (20, 18)}, {1: (20, 17), 2: (20, 25)})
+    # The second one overlaps most with where the first one went.
+    labels = squares({1: (20, 10), 2: (20, 16)}, {1: (20, 14), 2: (20, 20)})
     out, _ = track(labels)
-    assert at(out, 0, 22, 12) == at(out, 1, 22, 19)
-    assert at(out, 0, 22, 20) == at(out, 1, 22, 27)
+    assert at(out, 0, 22, 12) == at(out, 1, 22, 16)
+    assert at(out, 0, 22, 18) == at(out, 1, 22, 22)
 
 
 def test_nobody_goes_further_than_the_limit() -> None:
