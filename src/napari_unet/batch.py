@@ -24,6 +24,7 @@ from napari_unet.image_io import (
     write_labels,
     write_probabilities,
 )
+from napari_unet.image_io.store import PixelSize
 from napari_unet.stopping import Stop, never
 from napari_unet.training.events import Notice
 
@@ -174,6 +175,33 @@ def finished(items: Sequence[BatchItem], output: Path, model: str) -> list[Batch
     return rows
 
 
+def refuse_to_replace(
+    items: Sequence[BatchItem], done: Sequence[BatchRow], output: Path
+) -> None:
+    """Let no result be replaced that an earlier run did not report.
+
+    Stores are no trouble: they know what they were made from.
+
+    Raises
+    ------
+    DataError
+        With some of the names.
+    """
+    ours = {row.result for row in done}
+    there = [
+        item.target.name
+        for item in items
+        if item.target.is_file() and str(item.target.resolve()) not in ours
+    ]
+    if there:
+        names = ", ".join(there[:3]) + (", …" if len(there) > 3 else "")
+        verb = "is" if len(there) == 1 else "are"
+        raise DataError(
+            f"{names} {verb} already in {output}: choose another folder for the "
+            "labels, or allow results to be replaced."
+        )
+
+
 def run_batch(
     model: Model,
     fingerprint: str,
@@ -229,7 +257,10 @@ def _segment(
     """Segment one image; fields of its row."""
     from napari_unet.workflows import predict, predict_to_store
 
-    whole = read_image(item.image, options.axes)
+    # Of several resolutions, the one that looks most like what the model knows.
+    size = model.info.voxel_size
+    near = PixelSize(size[-1], model.info.unit) if size else None
+    whole = read_image(item.image, options.axes, near=near)
     # A 2D model reads volumes plane by plane.
     source = replace(whole, ndim=2) if model.info.ndim == 2 else whole
     problem = model_problem(model.info, source)

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from napari_unet.data.normalization import IntensityRange
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import DataError
 from napari_unet.networks.unet import UNet
-from napari_unet.prediction.predictor import MemoryNote, Predictor, TileMaps
+from napari_unet.prediction import memory
+from napari_unet.prediction.memory import measure_bytes_per_voxel
+from napari_unet.prediction.pixels import normalize, stack_pixels, winner
+from napari_unet.prediction.predictor import MemoryNote, Predictor, TileMaps, Work
 from napari_unet.stopping import Stopped
 
 CPU = torch.device("cpu")
@@ -203,3 +208,93 @@ def test_context_ends_at_the_border_of_the_image() -> None:
     assert seamed[0].halo[1][0] == 0
     assert seamed[0].halo[1][1] > 0
     assert seamed[-1].halo[1][0] > 0
+
+
+@settings(deadline=None, max_examples=25)
+@given(data=st.data(), ndim=st.sampled_from([2, 3]))
+def test_any_tiles_of_any_image_equal_the_network_itself(
+    data: st.DataObject, ndim: int
+) -> None:
+    """Against the network alone, on an image whose size it can take as it is."""
+    most = 40 if ndim == 2 else 14
+    stem = data.draw(st.sampled_from([1, 2]))
+    net = network(ndim, stem)
+    steps = [data.draw(st.integers(1, most // d)) for d in net.divisor]
+    shape = [n * d for n, d in zip(steps, net.divisor, strict=True)]
+    tile = [data.draw(st.integers(1, most)) for _ in range(ndim)]
+    image = np.random.default_rng(1).random(shape).astype(np.float32)
+    predictor = Predictor(net, "classes", CPU, torch.float32, tile=tile, halo=net.halo)
+    with torch.inference_mode():
+        whole = net(torch.from_numpy(image)[None, None])[0].softmax(0).numpy()
+    np.testing.assert_allclose(maps(predictor, image), whole, atol=1e-5)
+
+
+def test_classes_are_the_most_probable_maps() -> None:
+    image = np.random.default_rng(0).random((70, 51)).astype(np.float32)
+    predictor = Predictor(network(2), "classes", CPU, torch.float32, tile=(32, 32))
+    source = ImageSource((image,), "YX")
+    expected = maps(predictor, image).argmax(axis=0)
+    found = np.full(image.shape, 9)
+    work = (Work(tile, 0) for tile in predictor.tiles(source))
+    for part in predictor.run_all(source, RANGE, work, wanted="classes"):
+        assert isinstance(part, TileMaps)
+        assert part.classes is not None
+        found[part.tile.target] = part.classes
+    assert 0 < expected.mean() < 1
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("n_maps", [2, 3, 300])
+def test_the_winner_is_the_first_of_the_largest(n_maps: int) -> None:
+    values = torch.randint(0, 5, (n_maps, 13, 17)).float()
+    expected = values.numpy().argmax(axis=0)
+    np.testing.assert_array_equal(winner(values).numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["u1", ">u2", "i4", "u4", "i8", "f2", ">f4", "f8", "b1"]
+)
+def test_pixels_are_normalised_on_the_device_as_elsewhere(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    pixels = (rng.random((2, 9, 11)) * 90).astype(dtype)
+    if pixels.dtype.kind == "f":
+        pixels[0, 0, :3] = np.nan, np.inf, -np.inf
+    intensity = IntensityRange(
+        np.array([3, 5], np.float32), np.array([40, 77], np.float32)
+    )
+    tensor, finite = stack_pixels([pixels], CPU)
+    found = normalize(tensor, intensity, finite=finite)[0].numpy()
+    np.testing.assert_array_equal(found, intensity.normalize(pixels))
+
+
+def test_work_is_taken_only_as_far_as_it_is_needed() -> None:
+    predictor = Predictor(network(2), "classes", CPU, torch.float32, tile=(16, 16))
+    predictor.max_batch_voxels = 1
+    source = ImageSource((np.zeros((16, 1600), np.float32),), "YX")
+    taken = []
+
+    def work() -> Iterator[Work]:
+        for tile in predictor.tiles(source):
+            taken.append(tile)
+            yield Work(tile, 0)
+
+    parts = predictor.run_all(source, RANGE, work())
+    next(parts)
+    assert len(taken) < 10
+    parts.close()
+
+
+def test_tiles_follow_the_memory_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = network(2)
+    needed = measure_bytes_per_voxel(net, 1, net.divisor, CPU)
+    assert 20 < needed < 400  # 3 to 16 channels in float32, some of them at a time
+    source = ImageSource((np.zeros((2000, 2000), np.float32),), "YX")
+
+    def core(free: float) -> tuple[int, ...]:
+        monkeypatch.setattr(memory, "free_memory", lambda _: int(free))
+        return Predictor(net, "classes", CPU, torch.float32).tiles(source)[0].size
+
+    large, small = core(1e12), core(2e6 * needed)
+    assert large == (1000, 1000)
+    assert max(small) < 700
+    assert min(core(1)) >= net.divisor[0]

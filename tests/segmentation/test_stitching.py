@@ -66,7 +66,7 @@ def in_blocks(
         for labels, b in zip(seen, grid, strict=True)
     ]
     matches = {}
-    for _, a, b in grid.pairs():
+    for _, a, b in grid.pairs(range(len(grid))):
         both = grid.seen_by_both(a, b)
         parts = [seen[i][inside(both, grid[i].outer)] for i in (a, b)]
         matches[a, b] = match(*parts)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from napari.layers import Labels
 
-from napari_unet.data.classes import ClassInfo
+from napari_unet.data.classes import ClassInfo, make_classes
+from napari_unet.image_io.label_store import create_label_store
+from napari_unet.models.model_file import read_info
+from napari_unet.widgets import prediction_run
 from napari_unet.widgets.predict import PredictWidget
+from napari_unet.widgets.predict_region import PIECE
+from napari_unet.widgets.predict_stream import store_layer
+from napari_unet.widgets.prediction_run import StoredResult
 from napari_unet.widgets.session import Session
 
 pytestmark = pytest.mark.viewer
@@ -201,3 +208,138 @@ def test_a_late_result_of_a_closed_widget_does_no_harm(
     engine.job.end("done", result={"objects": 0, "seconds": 1.0})
     news.model_saved.emit(write_model("other"))
     assert [layer.name for layer in viewer.layers] == ["cells"]
+
+
+def test_classes_appear_while_they_are_computed(
+    widget: PredictWidget, engine: Any, write_model: Write, qtbot: Any
+) -> None:
+    widget.viewer.add_image(np.zeros((32, 48)), name="cells")
+    classes = make_classes([1, 2], 1)
+    widget.model.choose(write_model("net", task="classes", classes=classes))
+    widget.panel.button.click()
+    assert len(widget.viewer.layers) == 1
+    engine.job.outputs["labels"][:8] = 2
+    engine.job.tell("TileDone", done=1, total=4)
+    qtbot.waitUntil(lambda: len(widget.viewer.layers) == 2)
+    growing = widget.viewer.layers[-1]
+    assert not growing.editable
+    assert growing.data[3, 3] == 2
+    # The layer that was chosen stays chosen.
+    assert [layer.name for layer in widget.viewer.layers.selection] == ["cells"]
+    engine.job.end("done", result={"complete": True, "seconds": 1.0})
+    assert growing not in widget.viewer.layers
+    made = widget.viewer.layers["cells net"]
+    assert made.editable
+    made.paint((20, 20), 2)
+
+
+def test_a_stopped_prediction_keeps_what_is_there(
+    widget: PredictWidget, engine: Any, write_model: Write
+) -> None:
+    widget.viewer.add_image(np.zeros((32, 48)), name="cells")
+    classes = make_classes([1, 2], 1)
+    widget.model.choose(write_model("net", task="classes", classes=classes))
+    widget.panel.button.click()
+    engine.job.outputs["labels"][:8] = 2
+    engine.job.tell("TileDone", done=1, total=4)
+    engine.job.end("done", stopped=True, result={"complete": False})
+    assert widget.run.state == "stopped"
+    assert widget.viewer.layers["cells net"].data[3, 3] == 2
+    assert "kept" in widget.run.message
+
+
+def test_large_results_go_to_a_store_and_go_on_in_their_layer(
+    widget: PredictWidget,
+    engine: Any,
+    write_model: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: Any,
+) -> None:
+    monkeypatch.setattr(prediction_run, "LARGEST_PLANE", 1000)
+    widget.viewer.add_image(np.zeros((3000, 2500), np.uint8), name="big")
+    path = write_model("net", task="classes", classes=make_classes([1, 2], 1))
+    widget.model.choose(path)
+    widget.store_folder = tmp_path / "results"
+    widget.check()
+    assert str(tmp_path / "results") in widget.where.text()
+    widget.probabilities.value = True
+    assert "have no room" in problem(widget)
+    widget.probabilities.value = False
+    widget.panel.button.click()
+    assert engine.job.params["store_folder"] == str(tmp_path / "results")
+    assert engine.job.params["store_name"] == "big net"
+    assert not engine.job.outputs
+
+    store = create_label_store(
+        tmp_path / "results" / "a.zarr",
+        "YX",
+        (3000, 2500),
+        "YX",
+        "uint8",
+        voxel_size=(1, 1),
+    )
+    place = str(store.path)
+    engine.job.tell("StoreReady", path=place, shown=place)
+    layer = widget.viewer.layers[-1]
+    assert layer.multiscale
+    assert not layer.editable
+    store.write((), ((0, 1024), (0, 1024)), np.full((1024, 1024), 2))
+    engine.job.tell("TileDone", done=1, total=9)
+    coarsest = len(layer.data) - 1
+
+    def shown() -> bool:
+        layer.data_level = coarsest
+        return bool(np.asarray(layer._slice.image.raw).max() == 2)
+
+    qtbot.waitUntil(shown)
+    engine.job.end("done", stopped=True, result={"complete": False})
+    assert "goes on from there" in widget.run.message
+    assert layer in widget.viewer.layers
+    widget.panel.button.click()
+    engine.job.tell("StoreReady", path=place, shown=place)
+    engine.job.end("done", result={"complete": True, "store": place, "seconds": 1.0})
+    assert [x.name for x in widget.viewer.layers] == ["big", "big net"]
+    assert place in widget.run.message
+
+
+def test_a_region_of_large_labels_is_edited_and_written_back(
+    widget: PredictWidget, write_model: Write, tmp_path: Path
+) -> None:
+    viewer, info = widget.viewer, read_info(write_model())
+    store = create_label_store(
+        tmp_path / "a.zarr", "YX", (5000, 4000), "YX", "uint8", voxel_size=(0.5, 0.5)
+    )
+    place = {"scale": (0.5, 0.5)}
+    stored = StoredResult(store.path, store.path, place, info, "big net")
+    layer = viewer.add_layer(store_layer(stored))
+    viewer.layers.selection.active = layer
+    assert not widget.editor.edit.isHidden()
+    viewer.reset_view()
+    widget.editor.cut()
+    assert "zoom in" in widget.editor.said.text()
+    viewer.camera.center = (0, 1000, 800)
+    viewer.camera.zoom = 4
+    layer.corner_pixels = np.array([[501, 400], [600, 479]])
+    layer.data_level = 2
+    widget.editor.cut()
+    piece = viewer.layers[-1]
+    assert piece.name == "big net (region)"
+    assert piece.editable
+    start = piece.metadata[PIECE]["box"][0][0]
+    assert piece.translate[0] == pytest.approx(start * 0.5)
+    piece.data[:40] = 3
+    assert not widget.editor.write.isHidden()
+    widget.editor.put_back()
+    assert "written" in widget.editor.said.text()
+    full = np.asarray(layer.data[0])
+    assert (full == 3).sum() == 40 * piece.data.shape[1]
+    for level in (1, 2):
+        step = 2**level
+        np.testing.assert_array_equal(
+            np.asarray(layer.data[level]), full[::step, ::step]
+        )
+    piece.data[0] = 1000
+    piece.metadata[PIECE]["store"] = str(tmp_path / "gone")
+    widget.editor.put_back()
+    assert "are gone" in widget.editor.said.text()

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from napari_unet.batch import (
+    BatchOptions,
+    find_inputs,
+    finished,
+    model_fingerprint,
+    plan_batch,
+    refuse_to_replace,
+    run_batch,
+)
 from napari_unet.config import training_config
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.classes import ClassInfo, object_classes
@@ -22,9 +32,10 @@ from napari_unet.live.screen import Shared
 from napari_unet.live.session import LiveSession
 from napari_unet.models.model import Model
 from napari_unet.training.events import as_message
-from napari_unet.workflows import exhaust
+from napari_unet.workflows import exhaust, predict_to_store
 from napari_unet.workflows import predict as predict_events
 from napari_unet.workflows import train as train_events
+from napari_unet.workflows.prediction import resumable_path
 
 __all__ = [
     "boundaries",
@@ -110,13 +121,16 @@ def live(context: TaskContext) -> dict[str, Any]:
 
 
 def predict(context: TaskContext) -> dict[str, Any]:
-    """Segment one image into the shared output ``labels``.
+    """Segment one image into the shared output ``labels``, or into a store.
 
     Parameters of the task: ``axes``, ``voxel_size``, ``unit``, ``name``, ``ndim``,
-    ``model_path``, ``samples``, ``region``, ``probabilities``, ``device``. Inputs:
+    ``model_path``, ``samples``, ``region``, ``probabilities``, ``views``, ``device``;
+    ``store_folder`` and ``store_name`` for a result too large for memory. Inputs:
     ``image0``, … Outputs: ``labels`` and, where asked for, ``probabilities``.
     """
     params = context.params
+    if params.get("store_folder"):
+        return _predict_to_store(context)
     begun = time.monotonic()
     region = params.get("region")
     labels = context.outputs["labels"]
@@ -127,6 +141,7 @@ def predict(context: TaskContext) -> dict[str, Any]:
         region=tuple((int(a), int(b)) for a, b in region) if region else None,
         labels_out=labels,
         probabilities_out=context.outputs.get("probabilities"),
+        views=bool(params.get("views")),
         device=params.get("device") or "auto",
         stop=context.stop_requested,
     )
@@ -136,6 +151,63 @@ def predict(context: TaskContext) -> dict[str, Any]:
         "objects": int(labels.max(initial=0)),
         "seconds": round(time.monotonic() - begun, 2),
     }
+
+
+def _predict_to_store(context: TaskContext) -> dict[str, Any]:
+    params = context.params
+    begun = time.monotonic()
+    model, source = Model.load(params["model_path"]), _source(context)
+    views = bool(params.get("views"))
+    folder = Path(params["store_folder"])
+    events = predict_to_store(
+        model,
+        source,
+        resumable_path(folder, params["store_name"], model, source, views=views),
+        views=views,
+        device=params.get("device") or "auto",
+        stop=context.stop_requested,
+    )
+    result = _forward(events, context)
+    return {
+        "complete": result.complete,
+        "store": str(result.path),
+        "objects": result.objects,
+        "seconds": round(time.monotonic() - begun, 2),
+    }
+
+
+def batch(context: TaskContext) -> dict[str, Any]:
+    """Segment the images of a folder or pattern into files.
+
+    Parameters of the task: ``inputs``, ``output``, ``model_path``, ``store``,
+    ``views``, ``overwrite``. The result has the lines of the report as ``rows``.
+    """
+    params = context.params
+    output, path = Path(params["output"]), Path(params["model_path"])
+    fingerprint = model_fingerprint(path)
+    items = plan_batch(
+        find_inputs([params["inputs"]]), output, store=bool(params.get("store"))
+    )
+    overwrite = bool(params.get("overwrite"))
+    done = [] if overwrite else finished(items, output, fingerprint)
+    if not overwrite:
+        refuse_to_replace(items, done, output)
+    options = BatchOptions(
+        store=bool(params.get("store")),
+        how={"views": bool(params.get("views"))},
+        overwrite=overwrite,
+    )
+    events = run_batch(
+        Model.load(path),
+        fingerprint,
+        items,
+        output,
+        options,
+        done=done,
+        stop=context.stop_requested,
+    )
+    rows = _forward(events, context)
+    return {"rows": [asdict(row) for row in rows], "total": len(items)}
 
 
 def _source(context: TaskContext) -> ImageSource:

@@ -107,6 +107,37 @@ class LabelStore:
                 "Choose another folder or free some disk space; what is there is kept."
             ) from error
 
+    def replace(self, box: Box, labels: NDArray[Any]) -> None:
+        """Write any box along all axes of the store, such as a piece that was edited.
+
+        Raises
+        ------
+        DataError
+            If a label is too large for the store, or the disk refuses.
+        """
+        most = int(np.iinfo(self.dtype).max)
+        if labels.size and (labels.max() > most or labels.min() < 0):
+            raise DataError(
+                f"These labels can hold numbers from 0 to {most}: use smaller ones."
+            )
+        try:
+            for level, array in enumerate(self.levels):
+                part, key = labels.astype(self.dtype, copy=False), []
+                for axis, (letter, (start, stop)) in enumerate(
+                    zip(self.axes, box, strict=True)
+                ):
+                    step = 2**level if letter in "YX" else 1
+                    first, last = math.ceil(start / step), math.ceil(stop / step)
+                    key.append(slice(first, last))
+                    offset = slice(first * step - start, None, step)
+                    part = part[(slice(None),) * axis + (offset,)]
+                if part.size:
+                    array[tuple(key)] = part
+        except OSError as error:
+            raise DataError(
+                f"{self.path} could not be written: {error.strerror or error}."
+            ) from error
+
     def has(self, index: Sequence[int], box: Box) -> bool:
         """Whether all chunks of a box of one sample are there."""
         array = self.levels[0]

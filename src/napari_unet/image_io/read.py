@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_unet.data.source import ArrayLike, ImageSource
 from napari_unet.errors import DataError
 from napari_unet.image_io.raw import RawImage, display_name
-from napari_unet.image_io.store import is_zarr, read_zarr
+from napari_unet.image_io.store import PixelSize, is_zarr, read_zarr
 from napari_unet.image_io.tiff import read_tiff
 
 FORMATS = "TIFF, OME-TIFF, PNG, JPEG, BMP, NPY or OME-Zarr"
@@ -26,6 +26,7 @@ def read_image(
     *,
     voxel_size: tuple[float, ...] | None = None,
     unit: str | None = None,
+    near: PixelSize | None = None,
 ) -> ImageSource:
     """Open an image; large ones are read when they are needed.
 
@@ -42,6 +43,9 @@ def read_image(
         Size along (Z) Y X, instead of what the file says.
     unit : str, optional
         Unit of the voxel size, instead of what the file says.
+    near : PixelSize, optional
+        Of an image in several resolutions, take the one whose pixels are nearest to
+        this size; the full one by default.
 
     Returns
     -------
@@ -53,7 +57,7 @@ def read_image(
         If there is no such file, or it is damaged, or no image.
     """
     path = Path(path)
-    raw = read_raw(path).with_known_axes(path.name, axes)
+    raw = read_raw(path, near=near).with_known_axes(path.name, axes)
     return ImageSource(
         (raw.array,),
         raw.axes,
@@ -64,7 +68,9 @@ def read_image(
     )
 
 
-def read_raw(path: Path, *, palette: bool = False) -> RawImage:
+def read_raw(
+    path: Path, *, palette: bool = False, near: PixelSize | None = None
+) -> RawImage:
     """Open a file by what is in it, not by its ending.
 
     Parameters
@@ -72,11 +78,13 @@ def read_raw(path: Path, *, palette: bool = False) -> RawImage:
     path : Path
     palette : bool
         Give the indices of a picture with a palette (labels) instead of its colours.
+    near : PixelSize, optional
+        As in :func:`read_image`.
     """
     try:
         if path.is_dir():
             if is_zarr(path):
-                return read_zarr(path)
+                return read_zarr(path, near)
             raise DataError(
                 f"{path} is a folder, not an image: choose a file inside it."
             )

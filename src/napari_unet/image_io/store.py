@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,33 @@ MARKERS = (".zarray", ".zgroup", "zarr.json", ".zmetadata")
 """Files that make a folder a zarr store."""
 
 
+@dataclass(frozen=True)
+class PixelSize:
+    """Size of a pixel in the plane, such as a model was trained on."""
+
+    size: float
+    unit: str
+
+    def distance(self, image: RawImage) -> float:
+        """How far off the pixels of an image are: 0 for equal ones, 1 for e-fold."""
+        found = image.spacing.get("X", image.spacing.get("Y"))
+        return abs(math.log(found / self.size)) if found else math.inf
+
+
 def is_zarr(path: Path) -> bool:
     """Whether a folder is a zarr array or group."""
     return path.is_dir() and any((path / marker).is_file() for marker in MARKERS)
 
 
-def read_zarr(path: Path) -> RawImage:
-    """A zarr array, or the full resolution of an OME-Zarr image; nothing is loaded.
+def read_zarr(path: Path, near: PixelSize | None = None) -> RawImage:
+    """A zarr array, or one resolution of an OME-Zarr image; nothing is loaded.
+
+    Parameters
+    ----------
+    path : Path
+    near : PixelSize, optional
+        Take the resolution whose pixels are nearest to this size; the full one by
+        default, and where its unit is not known.
 
     Raises
     ------
@@ -31,7 +53,7 @@ def read_zarr(path: Path) -> RawImage:
         node = zarr.open(str(path), mode="r")
         if isinstance(node, zarr.Array):
             return RawImage(node, _dimension_names(node))
-        return _read_group(path, node)
+        return _read_group(path, node, near)
     except DataError:
         raise
     # zarr 2 and 3 raise many kinds, and stores are often incomplete copies.
@@ -41,15 +63,15 @@ def read_zarr(path: Path) -> RawImage:
         ) from error
 
 
-def _read_group(path: Path, group: Any) -> RawImage:
+def _read_group(path: Path, group: Any, near: PixelSize | None) -> RawImage:
     import zarr
 
     attributes = dict(group.attrs)
     attributes = attributes.get("ome", attributes)
     if "multiscales" in attributes:
-        return _read_multiscale(group, attributes["multiscales"][0])
+        return _read_multiscale(group, attributes["multiscales"][0], near)
     if "bioformats2raw.layout" in attributes and "0" in group:
-        return _read_group(path / "0", group["0"])
+        return _read_group(path / "0", group["0"], near)
     arrays = [key for key in group if isinstance(group[key], zarr.Array)]
     if len(arrays) == 1:
         only = group[arrays[0]]
@@ -65,8 +87,21 @@ def _read_group(path: Path, group: Any) -> RawImage:
     )
 
 
-def _read_multiscale(group: Any, multiscale: dict[str, Any]) -> RawImage:
-    dataset = multiscale["datasets"][0]
+def _read_multiscale(
+    group: Any, multiscale: dict[str, Any], near: PixelSize | None
+) -> RawImage:
+    levels = [
+        _read_level(group, multiscale, dataset) for dataset in multiscale["datasets"]
+    ]
+    if near is None:
+        return levels[0]
+    known = [level for level in levels if level.unit == near.unit != "pixel"]
+    return min(known, key=near.distance, default=levels[0])
+
+
+def _read_level(
+    group: Any, multiscale: dict[str, Any], dataset: dict[str, Any]
+) -> RawImage:
     array = group[dataset["path"]]
     axes = multiscale.get("axes", [])
     names = [a["name"] if isinstance(a, dict) else a for a in axes]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, ComboBox
 from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QFileDialog, QPushButton
 
 from napari_unet.errors import DataError, UserError
-from napari_unet.widgets.annotation_layer import class_colors, class_features
 from napari_unet.widgets.dock import DockWidget
 from napari_unet.widgets.edit_layers import remember_result
 from napari_unet.widgets.engine_host import EngineHost
@@ -16,14 +17,18 @@ from napari_unet.widgets.image_section import ImageSection
 from napari_unet.widgets.limit_box import LimitBox
 from napari_unet.widgets.model_section import ModelSection
 from napari_unet.widgets.placement import displayed_box, result_layer
+from napari_unet.widgets.predict_region import RegionEditor
+from napari_unet.widgets.predict_stream import PredictionStream, look_of
 from napari_unet.widgets.prediction_run import (
     PredictionRequest,
     PredictionResult,
     PredictionRun,
+    results_folder,
+    too_large_for_memory,
 )
 from napari_unet.widgets.progress import RunPanel
 from napari_unet.widgets.session import Session, session
-from napari_unet.widgets.style import Colors, narrow
+from napari_unet.widgets.style import Colors, Message, narrow
 
 if TYPE_CHECKING:
     import napari
@@ -63,9 +68,24 @@ class PredictWidget(DockWidget):
         )
         form.addRow("Region", self.region.native)
         form.addRow("", self.probabilities.native)
+        self.views = CheckBox(
+            text="Average over flips and turns",
+            tooltip="Often a little better, and eight times the work. Where the views "
+            "disagree is one more layer beside the probabilities",
+        )
+        form.addRow("", self.views.native)
+        self.store_folder = results_folder()
+        self.where = Message("quiet")
+        self.elsewhere = QPushButton("Keep it elsewhere…")
+        self.elsewhere.clicked.connect(self.choose_folder)
+        form.addRow("", self.where)
+        form.addRow("", self.elsewhere)
         self.panel = RunPanel(self.run, "Predict")
+        self.stream = PredictionStream(self.viewer, self.run)
         self.panel.button.clicked.connect(self.predict_or_stop)
         self.add(self.panel)
+        self.editor = RegionEditor(self.viewer)
+        self.add(self.editor)
         self.add_device_line()
         self.layer_news.changed.connect(self.image.refresh)
         self.image.changed.connect(self._on_image)
@@ -73,6 +93,8 @@ class PredictWidget(DockWidget):
         self.region.changed.connect(self._on_region)
         self.limit.changed.connect(self.check)
         self.run.ended.connect(self._on_ended)
+        self.run.store_ready.connect(self.stream.show_store)
+        self.panel.refreshed.connect(self.stream.follow)
         self.apply_theme()
         self.check()
 
@@ -100,22 +122,47 @@ class PredictWidget(DockWidget):
             box = self.limit.box
             if box is None:
                 raise DataError("There is no box: choose the region again to draw one.")
+        large = box is None and too_large_for_memory(image.source)
+        if large and self.probabilities.value:
+            raise DataError(
+                "The probabilities of so large an image have no room: clear the box, "
+                "or choose the current view."
+            )
         return PredictionRequest(
             image=image,
             model_path=path,
             info=info,
             box=box,
             probabilities=bool(self.probabilities.value),
+            views=bool(self.views.value),
+            store_folder=self.store_folder if large else None,
         )
 
     def check(self) -> None:
         """Say what is wrong beside the controls, or allow Predict."""
+        large = False
         try:
-            self.request()
+            large = self.request().store_folder is not None
         except UserError as error:
             self.panel.set_problem(str(error))
         else:
             self.panel.set_problem("")
+        self.where.say(
+            f"So large a result is written to {self.store_folder}. After a stop, "
+            "Predict goes on with what is missing."
+            if large
+            else ""
+        )
+        self.elsewhere.setVisible(large)
+
+    def choose_folder(self) -> None:
+        """Ask where large results go."""
+        chosen = QFileDialog.getExistingDirectory(
+            self, "Folder for large results", str(self.store_folder)
+        )
+        if chosen:
+            self.store_folder = Path(chosen)
+            self.check()
 
     def _on_image(self) -> None:
         self._aim()
@@ -152,20 +199,18 @@ class PredictWidget(DockWidget):
 
     def _on_ended(self) -> None:
         result = self.run.result
-        if self.run.state == "done" and result is not None:
+        self.stream.end()
+        if self.run.state in ("done", "stopped") and result is not None:
             self.add_result(result)
 
     def add_result(self, result: PredictionResult) -> None:
         """Add the layers of a result; those that are there stay as they are."""
         from napari.layers import Image
 
-        more: dict[str, Any] = {}
-        if result.info.task == "classes":
-            classes = [c for c in result.info.classes if c.result_value]
-            more["colormap"] = class_colors(classes)
-            more["features"] = class_features({c.result_value: c.name for c in classes})
+        more = look_of(result.info)
         if result.probabilities is not None:
-            for name, part in zip(result.info.maps, result.probabilities, strict=True):
+            names = [*result.info.maps, "disagreement of views"]
+            for name, part in zip(names, result.probabilities, strict=False):
                 shown = Image(
                     part.astype("float32"),
                     name=f"{name} ({result.name})",
@@ -185,6 +230,8 @@ class PredictWidget(DockWidget):
     def apply_theme(self, _: Any = None) -> Colors:
         colors = super().apply_theme()
         self.panel.set_colors(colors)
+        self.where.set_colors(colors)
+        self.editor.set_colors(colors)
         self.model.set_colors(colors)
         return colors
 
@@ -193,5 +240,7 @@ class PredictWidget(DockWidget):
         self.panel.close_run()
         self.model.close()
         self.limit.close()
+        self.editor.close_editor()
         self.run.ended.disconnect(self._on_ended)
+        self.run.store_ready.disconnect(self.stream.show_store)
         self.run.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from psygnal import Signal
 
+from napari_unet.data.source import ImageSource
 from napari_unet.models.info import ModelInfo
-from napari_unet.models.library import model_name
+from napari_unet.models.library import model_folder, model_name
 from napari_unet.widgets.layers import ImageSnapshot
 from napari_unet.widgets.placement import shifted
 from napari_unet.widgets.runs import EngineRun, in_words
@@ -22,6 +25,11 @@ if TYPE_CHECKING:
     from napari_unet.engine.client import Engine
 
 Box = tuple[tuple[int, int], ...]
+
+IN_MEMORY_VOXELS = 2**28
+"""Labels of more voxels go to disk."""
+LARGEST_PLANE = 8000
+"""… and those with longer planes, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,20 @@ class PredictionRequest:
     box: Box | None = None
     """Start and stop along each labels axis; the whole image by default."""
     probabilities: bool = False
+    views: bool = False
+    """Average over flips and quarter turns."""
+    store_folder: Path | None = None
+    """Folder in which a result is kept that is too large for memory."""
+
+    @property
+    def name(self) -> str:
+        """Name for the layer of the result."""
+        return result_name(self.image.name, model_name(self.model_path))
+
+    @property
+    def n_maps(self) -> int:
+        """Number of maps that come with the labels, where they are wanted."""
+        return len(self.info.maps) + self.views
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -107,29 +129,46 @@ class PredictionResult:
     """Shape of labels of the whole image."""
 
 
+@dataclass(frozen=True)
+class StoredResult:
+    """Labels on disk, which may be written still."""
+
+    path: Path
+    """What to show: objects of single blocks lie elsewhere until they are stitched."""
+    result: Path
+    """Where the finished labels are, or will be."""
+    placement: Mapping[str, Any]
+    info: ModelInfo
+    name: str
+
+
 class PredictionRun(EngineRun):
     """Segments one image in the engine."""
 
     task = "predict"
 
+    store_ready = Signal()
+    """There is a store to look at: :attr:`stored`."""
+
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self.result: PredictionResult | None = None
+        self.stored: StoredResult | None = None
         self._request: PredictionRequest | None = None
         self._began = 0.0
 
     def start(self, request: PredictionRequest) -> None:
         """Send a request to the engine; returns at once."""
         self.result = None
+        self.stored = None
         self._request = request
         self._began = time.monotonic()
         shape = request.engine_shape()
-        outputs: dict[str, tuple[tuple[int, ...], str]] = {"labels": (shape, "int32")}
-        if request.probabilities:
-            outputs["probabilities"] = (
-                (len(request.info.maps), *shape),
-                "float16",
-            )
+        outputs: dict[str, tuple[tuple[int, ...], str]] = {}
+        if request.store_folder is None:
+            outputs["labels"] = (shape, "int32")
+            if request.probabilities:
+                outputs["probabilities"] = ((request.n_maps, *shape), "float16")
         self._submit(
             {
                 **request.image.params(),
@@ -137,12 +176,25 @@ class PredictionRun(EngineRun):
                 "samples": request.samples(),
                 "region": request.region(),
                 "probabilities": request.probabilities,
+                "views": request.views,
+                "store_folder": str(request.store_folder or ""),
+                "store_name": file_name(request.name),
             },
             request.image.inputs(),
             outputs,
         )
 
+    def so_far(self) -> PredictionResult | None:
+        """Labels that fill in while the engine works; they must not be changed."""
+        request, job = self._request, self._job
+        if request is None or job is None or "labels" not in job.outputs:
+            return None
+        return self._made(request, request.in_layer_order(job.outputs["labels"]), None)
+
     def _on_task_event(self, event: dict[str, Any]) -> None:
+        if event.get("event") == "StoreReady" and self._request is not None:
+            shown, result = Path(event["shown"]), Path(event["path"])
+            self._show_store(self._request, shown, result)
         if event.get("event") != "TileDone":
             return
         done, total = int(event["done"]), max(int(event["total"]), 1)
@@ -152,9 +204,24 @@ class PredictionRun(EngineRun):
             left = used / max(done, 1) * (total - done)
             self.message = f"Tile {done:,} of {total:,}: {in_words(left)} left"
 
+    def _show_store(self, request: PredictionRequest, path: Path, result: Path) -> None:
+        self.stored = StoredResult(
+            path, result, request.placement(), request.info, request.name
+        )
+        self.store_ready.emit()
+
     def _on_done(self, result: dict[str, Any], *, stopped: bool) -> str:
         request, job = self._request, self._job
-        if request is None or job is None or stopped:
+        if request is None or job is None:
+            return "Stopped: no labels were made."
+        if request.store_folder is not None:
+            if stopped or not result.get("complete"):
+                return "Stopped: what was made is kept. Predict goes on from there."
+            path = Path(result["store"])
+            self._show_store(request, path, path)
+            where = f" The result is in {result['store']}."
+            return _summary(result, request.info).partition(":")[0] + "." + where
+        if stopped and (self.progress is None or request.info.task == "objects"):
             return "Stopped: no labels were made."
         labels = np.array(request.in_layer_order(job.outputs["labels"]), np.int32)
         maps = None
@@ -162,16 +229,26 @@ class PredictionRun(EngineRun):
             maps = np.stack(
                 [request.in_layer_order(m) for m in job.outputs["probabilities"]]
             )
-        self.result = PredictionResult(
+        self.result = self._made(request, labels, maps)
+        if stopped:
+            return "Stopped: what was segmented until now is kept."
+        return _summary(result, request.info)
+
+    def _made(
+        self,
+        request: PredictionRequest,
+        labels: NDArray[np.int32],
+        maps: NDArray[np.float16] | None,
+    ) -> PredictionResult:
+        return PredictionResult(
             labels=labels,
             probabilities=maps,
             placement=request.placement(),
             info=request.info,
-            name=result_name(request.image.name, model_name(request.model_path)),
+            name=request.name,
             box=request.box or tuple((0, n) for n in request.shape),
             shape=request.image.source.labels_shape,
         )
-        return _summary(result, request.info)
 
 
 def _summary(result: dict[str, Any], info: ModelInfo) -> str:
@@ -191,3 +268,24 @@ def _summary(result: dict[str, Any], info: ModelInfo) -> str:
 def result_name(image: str, model: str) -> str:
     """Name of a layer of labels: image and model, but nothing said twice."""
     return model if model.startswith(image) else f"{image} {model}"
+
+
+def file_name(name: str) -> str:
+    """`name` without what some file system refuses."""
+    return re.sub(r"[^\w\-. ()]+", "_", name).strip(" .") or "result"
+
+
+def results_folder() -> Path:
+    """Where large results go if nobody chooses: beside the models."""
+    return model_folder().with_name("results")
+
+
+def too_large_for_memory(source: ImageSource) -> bool:
+    """Whether labels of an image are better kept on disk and shown with copies.
+
+    Planes of such a size cannot be edited fluently in one piece, either.
+    """
+    return (
+        math.prod(source.labels_shape) > IN_MEMORY_VOXELS
+        or max(source.spatial_shape[-2:]) > LARGEST_PLANE
+    )

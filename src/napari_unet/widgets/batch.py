@@ -1,0 +1,213 @@
+"""*Batch U-Net*: segment the images of a folder, and see what became of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import CheckBox
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QTableWidget,
+    QTableWidgetItem,
+)
+
+from napari_unet.errors import DataError, UserError
+from napari_unet.widgets.batch_run import BatchLine, BatchRequest, BatchRun
+from napari_unet.widgets.dock import DockWidget
+from napari_unet.widgets.engine_host import EngineHost
+from napari_unet.widgets.evaluate_folders import FolderRow
+from napari_unet.widgets.model_section import ModelSection
+from napari_unet.widgets.progress import RunPanel
+from napari_unet.widgets.session import Session, session
+from napari_unet.widgets.style import Colors
+
+if TYPE_CHECKING:
+    import napari
+
+
+class BatchWidget(DockWidget):
+    """The *Batch U-Net* dock widget."""
+
+    def __init__(
+        self,
+        napari_viewer: napari.Viewer,
+        host: EngineHost | None = None,
+        news: Session = session,
+    ) -> None:
+        super().__init__(napari_viewer, host)
+        self.run = BatchRun(self.host.engine)
+        form = self.add_form()
+        self.inputs = FolderRow("Folder of images")
+        self.inputs.edit.setToolTip("A folder, or a pattern such as /data/day*/*.tif")
+        self.output = FolderRow("Folder for the labels")
+        form.addRow("Images", self.inputs)
+        form.addRow("Labels go to", self.output)
+        self.model = ModelSection(form, news)
+        self.store = CheckBox(
+            text="Write OME-Zarr",
+            tooltip="Very large images become OME-Zarr in any case, others TIFF",
+        )
+        self.views = CheckBox(
+            text="Average over flips and turns",
+            tooltip="Often a little better, and eight times the work",
+        )
+        self.overwrite = CheckBox(
+            text="Replace results that are there",
+            tooltip="Off: images that this model has segmented before are left alone",
+        )
+        for box in (self.store, self.views, self.overwrite):
+            form.addRow("", box.native)
+        self.panel = RunPanel(self.run, "Segment all")
+        self.panel.button.clicked.connect(self.start_or_stop)
+        self.add(self.panel)
+        self.table = QTableWidget(0, 3)
+        self.table.setHorizontalHeaderLabels(["Image", "Objects", "What became of it"])
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setToolTip("Double-click an image to open it with its labels")
+        self.table.verticalHeader().hide()
+        stretch = QHeaderView.ResizeMode.Stretch
+        self.table.horizontalHeader().setSectionResizeMode(2, stretch)
+        self.table.cellDoubleClicked.connect(self.open_line)
+        self.table.hide()
+        self.add(self.table)
+        self.add_device_line()
+        for row in (self.inputs, self.output):
+            row.changed.connect(self.check)
+        self.model.changed.connect(self.check)
+        self.run.ended.connect(self._on_ended)
+        self.apply_theme()
+        self.check()
+
+    def request(self) -> BatchRequest:
+        """Everything that a batch needs.
+
+        Raises
+        ------
+        UserError
+            If something is missing; the sentence says what.
+        """
+        inputs, output = self.inputs.path(), self.output.path()
+        if inputs is None:
+            raise DataError("Choose the folder of the images.")
+        pattern = any(sign in str(inputs) for sign in "*?[")
+        if not pattern and not inputs.exists():
+            raise DataError(f"There is no folder {inputs}: check the path.")
+        if output is None:
+            raise DataError("Choose a folder for the labels.")
+        if output.is_file():
+            raise DataError(f"{output} is a file: choose a folder for the labels.")
+        if output.resolve() == inputs.resolve():
+            raise DataError(
+                "Labels would lie between the images: choose another folder for them."
+            )
+        self.model.info()
+        return BatchRequest(
+            inputs=str(inputs),
+            output=output,
+            model_path=self.model.path(),
+            store=bool(self.store.value),
+            views=bool(self.views.value),
+            overwrite=bool(self.overwrite.value),
+        )
+
+    def check(self) -> None:
+        """Say what is wrong beside the controls, or allow the button."""
+        try:
+            self.request()
+        except UserError as error:
+            self.panel.set_problem(str(error))
+        else:
+            self.panel.set_problem("")
+
+    def start_or_stop(self) -> None:
+        """What the button does."""
+        if self.run.active:
+            self.run.stop()
+            return
+        try:
+            request = self.request()
+        except UserError as error:
+            self.panel.set_problem(str(error))
+            return
+        self.table.hide()
+        self.run.start(request)
+
+    def _on_ended(self) -> None:
+        self.table.setRowCount(len(self.run.lines))
+        for row, line in enumerate(self.run.lines):
+            count = "" if line.objects is None else f"{line.objects:,}"
+            for column, text in enumerate([line.image.name, count, _words(line)]):
+                item = QTableWidgetItem(text)
+                item.setToolTip(text)
+                if column == 1:
+                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight)
+                self.table.setItem(row, column, item)
+        self.table.setVisible(bool(self.run.lines))
+
+    def open_line(self, row: int, _: int = 0) -> None:
+        """Open an image of the table, and its labels where there are some."""
+        line = self.run.lines[row]
+        try:
+            add_pair(self.viewer, line)
+        except UserError as error:
+            self.panel.status.say(str(error), "problem")
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        super().showEvent(event)
+        self.model.refresh()  # the library is a folder: files come and go
+
+    def apply_theme(self, _: Any = None) -> Colors:
+        colors = super().apply_theme()
+        self.panel.set_colors(colors)
+        self.model.set_colors(colors)
+        return colors
+
+    def close_parts(self) -> None:
+        super().close_parts()
+        self.panel.close_run()
+        self.model.close()
+        self.run.ended.disconnect(self._on_ended)
+        self.run.stop()
+
+
+def _words(line: BatchLine) -> str:
+    return line.reason if line.reason else line.status
+
+
+def add_pair(viewer: napari.Viewer, line: BatchLine) -> None:
+    """Add an image and its labels as layers.
+
+    Raises
+    ------
+    DataError
+        If one of the files cannot be read.
+    """
+    from napari.layers import Image
+
+    from napari_unet.image_io import is_zarr, read_image, read_labels
+    from napari_unet.widgets.placement import result_layer
+
+    source = read_image(line.image)
+    axis = source.axes.index("C") if "C" in source.axes else None
+    rgb = axis == len(source.axes) - 1 and source.n_channels == 3
+    scale = dict(zip(source.spatial, source.voxel_size, strict=True))
+    place: dict[str, Any] = {"scale": [scale.get(a, 1.0) for a in source.labels_axes]}
+    options: dict[str, Any] = {"name": line.image.name, **place}
+    if rgb:
+        options["rgb"] = True
+    elif axis is not None:
+        options["scale"] = [scale.get(a, 1.0) for a in source.axes]
+    viewer.add_layer(Image(source.arrays[0], **options))
+    if line.status != "done":
+        return
+    labels = read_labels(line.result, source)
+    if not is_zarr(Path(line.result)):
+        import numpy as np
+
+        labels = np.asarray(labels).astype(np.int32)
+    viewer.add_layer(result_layer(labels, f"{line.image.stem} labels", place))

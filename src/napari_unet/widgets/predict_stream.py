@@ -1,0 +1,155 @@
+"""The layer in which a prediction appears while it is computed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from napari_unet.widgets.annotation_layer import class_colors, class_features
+from napari_unet.widgets.prediction_run import (
+    PredictionResult,
+    PredictionRun,
+    StoredResult,
+)
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Labels
+
+    from napari_unet.models.info import ModelInfo
+
+REFRESH_S = 0.7
+"""A layer is drawn anew at most so often: that reads from a disk."""
+SHARE = 0.05
+"""… and for at most this share of the time."""
+STORE = "napari_unet_store"
+"""Key in a layer's metadata: folder of the labels that it shows."""
+RESULT = "napari_unet_result"
+"""… and where they are once they are finished."""
+
+
+def look_of(info: ModelInfo) -> dict[str, Any]:
+    """Colours and names of classes, for a layer of labels."""
+    if info.task != "classes":
+        return {}
+    classes = [c for c in info.classes if c.result_value]
+    return {
+        "colormap": class_colors(classes),
+        "features": class_features({c.result_value: c.name for c in classes}),
+    }
+
+
+class PredictionStream:
+    """Shows what a run has written until now, and draws it anew as it grows.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    run : PredictionRun
+    """
+
+    def __init__(self, viewer: napari.Viewer, run: PredictionRun) -> None:
+        self._viewer, self._run = viewer, run
+        self._layer: Labels | None = None
+        self._next = 0.0
+
+    @property
+    def layer(self) -> Labels | None:
+        """The layer, as long as the user keeps it."""
+        if self._layer is not None and self._layer not in self._viewer.layers:
+            self._layer = None
+        return self._layer
+
+    def show_store(self) -> None:
+        """Show the store of the run, or the one that takes its place."""
+        stored = self._run.stored
+        if stored is None:
+            return
+        for layer in list(self._viewer.layers):
+            if layer.metadata.get(RESULT) != str(stored.result):
+                continue
+            if layer.metadata.get(STORE) == str(stored.path):
+                # From a run that was stopped: it goes on in the same layer.
+                self._layer = layer
+                return
+            self._viewer.layers.remove(layer)
+        self._add(store_layer(stored))
+
+    def follow(self) -> None:
+        """Draw what is new; called as often as one likes."""
+        begun = time.monotonic()
+        if not self._run.active or begun < self._next:
+            return
+        if self._run.progress is not None and self._layer is None:
+            made = self._run.so_far()
+            if made is not None and made.info.task == "classes":
+                self._add(memory_layer(made))
+        if self.layer is not None:
+            draw_anew(self.layer)
+        now = time.monotonic()
+        self._next = now + max(REFRESH_S, (now - begun) / SHARE)
+
+    def end(self) -> None:
+        """The run is over: a result in memory gets a layer of its own."""
+        layer = self.layer
+        if layer is None:
+            self._layer = None
+        elif STORE in layer.metadata:
+            draw_anew(layer)
+            self._layer = None
+        else:
+            self.remove()
+
+    def remove(self) -> None:
+        """Take the layer away."""
+        layer = self.layer
+        if layer is not None:
+            self._viewer.layers.remove(layer)
+        self._layer = None
+
+    def _add(self, layer: Labels) -> None:
+        chosen = list(self._viewer.layers.selection)
+        self._viewer.add_layer(layer)
+        self._layer = layer
+        # Who was about to do something with another layer goes on with that.
+        self._viewer.layers.selection = [c for c in chosen if c in self._viewer.layers]
+
+
+def draw_anew(layer: Labels) -> None:
+    """Show what has changed behind a layer's back."""
+    if layer.multiscale:
+        # napari keeps the coarsest level in memory until the data is set.
+        layer.data = list(layer.data)
+        layer.editable = False
+    else:
+        layer.refresh(extent=False)
+
+
+def memory_layer(made: PredictionResult) -> Labels:
+    """Labels that fill in, as a layer that nobody can change."""
+    from napari.layers import Labels
+
+    layer = Labels(
+        made.labels, name=f"{made.name} …", **made.placement, **look_of(made.info)
+    )
+    layer.editable = False
+    return layer
+
+
+def store_layer(stored: StoredResult) -> Labels:
+    """Labels on disk as a layer; large ones have smaller copies for the overview."""
+    import zarr
+    from napari.layers import Labels
+
+    group = zarr.open_group(str(stored.path), mode="r")
+    levels = [group[name] for name in sorted(group.array_keys(), key=int)]
+    layer = Labels(
+        levels if len(levels) > 1 else levels[0],
+        name=stored.name,
+        multiscale=len(levels) > 1,
+        metadata={STORE: str(stored.path), RESULT: str(stored.result)},
+        **stored.placement,
+        **look_of(stored.info),
+    )
+    layer.editable = False
+    return layer
