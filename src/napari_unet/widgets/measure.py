@@ -9,7 +9,7 @@ from weakref import WeakSet
 
 from magicgui.widgets import CheckBox, ComboBox
 from qtpy.QtCore import QObject
-from qtpy.QtCore import Signal as QtSignal
+from qtpy.QtCore import Signal as QtSignal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,

@@ -187,8 +187,6 @@ def put_features(layer: Labels, table: ObjectTable) -> None:
     """
     if any(name in table.columns for name in SAMPLES) or not len(table):
         return
-    import pandas as pd
-
     memory = dict(layer.metadata.get(_KEY) or {})
     old = layer.features.drop(columns=memory.get(_MEASURED, []), errors="ignore")
     new = {
@@ -196,7 +194,8 @@ def put_features(layer: Labels, table: ObjectTable) -> None:
         for name, column in table.columns.items()
         if name != "id" and not name.startswith(_PLACES) and name not in old
     }
-    made = pd.DataFrame({"index": table["id"], **new})
+    frame = type(layer.features)  # of pandas, as napari makes them
+    made = frame({"index": table["id"], **new})
     if old.shape[1]:
         # Without an index of its own, a row stands for the value of its number.
         if "index" not in old:
