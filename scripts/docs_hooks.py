@@ -15,7 +15,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from napari_unet.cli.parser import make_parser
-from napari_unet.config import AugmentationConfig, TrackingConfig, TrainingConfig
+from napari_unet.config import (
+    AugmentationConfig,
+    LossConfig,
+    TrackingConfig,
+    TrainingConfig,
+)
 
 MARK = re.compile(r"^<!-- made: ([\w ]+) -->$", re.MULTILINE)
 
@@ -57,6 +62,8 @@ def _type(annotation: Any) -> str:
     if origin in (Union, types.UnionType):
         inner = [a for a in get_args(annotation) if a is not type(None)]
         return " or ".join(_type(a) for a in inner)
+    if origin is tuple and get_args(annotation)[0] is float:
+        return "numbers"
     if origin is tuple:
         return "whole numbers, (Z) Y X"
     if hasattr(annotation, "__metadata__"):
@@ -84,6 +91,7 @@ def _fenced(text: str) -> str:
 
 MAKERS: dict[str, Callable[[], str]] = {
     "settings": lambda: settings_table(TrainingConfig),
+    "loss": lambda: settings_table(LossConfig),
     "augmentation": lambda: settings_table(AugmentationConfig),
     "tracking": lambda: settings_table(TrackingConfig),
     "command line": command_line,
