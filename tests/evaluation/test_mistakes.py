@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from napari_unet.evaluation.mistakes import KINDS, class_mistakes, object_mistakes
+from napari_unet.evaluation.kinds import KINDS
+from napari_unet.evaluation.mistakes import class_mistakes, object_mistakes
 
 
 def value(kind):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +79,17 @@ def test_what_is_missing_is_told_in_turn(widget: EvaluateWidget, pair: Any) -> N
     assert widget.panel.button.isEnabled()
 
 
+def test_layers_that_are_there_already_are_told_apart(
+    viewer: Any, host: Any, pair: Any
+) -> None:
+    viewer.add_labels(pair[0], name="painted")
+    viewer.add_labels(pair[1], name="net")
+    made = EvaluateWidget(viewer, host)
+    viewer.window.add_dock_widget(made, name="Evaluate")
+    assert made.truth.layer.value.name == "painted"
+    assert made.prediction.value.name == "net"
+
+
 def test_scores_errors_and_a_layer_over_the_image(
     widget: EvaluateWidget, engine: Any, pair: Any
 ) -> None:
@@ -102,6 +116,8 @@ def test_scores_errors_and_a_layer_over_the_image(
     assert errors.data[10, 10] == 0
     assert list(errors.features["error"])[1:3] == ["missed", "invented"]
     assert not np.allclose(errors.get_color(1), errors.get_color(2))
+    assert widget.prediction.value is made
+    assert errors not in widget.prediction.choices
     np.testing.assert_array_equal(truth.data, pair[0])
     np.testing.assert_array_equal(made.data, pair[1])
 
@@ -247,3 +263,15 @@ def test_an_error_of_the_engine_is_shown(
     assert widget.panel.status.text() == "The disk is full."
     assert not widget.save_scores.isEnabled()
     assert widget.view.isHidden()
+
+
+def test_the_viewer_loads_nothing_that_computes() -> None:
+    show = "print(json.dumps([*sys.modules]))"
+    code = f"import sys, json, napari_unet.widgets.evaluate; {show}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = set(json.loads(done.stdout))
+    assert not loaded & {"torch", "skimage", "scipy.ndimage", "tifffile", "zarr"}
+    assert not loaded & {"napari_unet.evaluation.run", "napari_unet.metrics"}

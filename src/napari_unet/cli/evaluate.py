@@ -30,6 +30,7 @@ from napari_unet.evaluation.run import (
 )
 from napari_unet.evaluation.settings import EvaluationSettings, evaluation_settings
 from napari_unet.evaluation.tallies import Key
+from napari_unet.evaluation.writing import write_text
 from napari_unet.image_io import read_image
 
 
@@ -52,11 +53,11 @@ def run(options: argparse.Namespace) -> int:
     say(_text(made))
     if options.json is not None:
         text = json.dumps(tables.as_dict(made), indent=1, allow_nan=False)
-        tables.write_text(options.json, f"{text}\n")
+        write_text(options.json, f"{text}\n")
     if options.csv is not None:
-        tables.write_text(options.csv, tables.csv_text(made))
+        write_text(options.csv, tables.csv_text(made))
     if options.report is not None:
-        tables.write_text(options.report, report_html(made, _title(options)))
+        write_text(options.report, report_html(made, _title(options)))
     return 0
 
 

@@ -19,6 +19,7 @@ from napari_unet.evaluation.run import (
     known_values,
 )
 from napari_unet.evaluation.settings import EvaluationSettings, evaluation_settings
+from napari_unet.evaluation.writing import write_text
 from napari_unet.stopping import Stopped
 
 MOST_LISTED = 2_000
@@ -52,7 +53,7 @@ def evaluate(context: TaskContext) -> dict[str, Any]:
         context,
     )
     if report:
-        tables.write_text(Path(report), report_html(made, params["title"]))
+        write_text(Path(report), report_html(made, params["title"]))
     return {
         "scores": [
             [tables.label(s, made), tables.number(s.value), tables.between(s)]

@@ -12,30 +12,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.sparse import csr_matrix
 
+from napari_unet.evaluation.kinds import KINDS, REGIONS, Kind
 from napari_unet.evaluation.places import Places
 from napari_unet.metrics import Overlaps, match, overlaps
-
-Kind = Literal["missed", "invented", "split", "merged", "confused"]
-KINDS: tuple[Kind, ...] = ("missed", "invented", "split", "merged", "confused")
-"""In the order of their values in the error map: 1, 2, 3, 4, 5."""
-COLORS: dict[Kind, str] = {
-    "missed": "#ee6677",
-    "invented": "#ccbb44",
-    "split": "#66ccee",
-    "merged": "#aa3377",
-    "confused": "#4477aa",
-}
-"""Paul Tol's "bright" scheme: apart for most colour-blind readers."""
-
-REGIONS: tuple[Kind, ...] = ("missed", "invented", "confused")
-"""Kinds of wrong pixels; objects have the first two, splits and mergers."""
 
 MOSTLY = 0.5
 """Share of an object that has to lie inside another one to be a part of it."""

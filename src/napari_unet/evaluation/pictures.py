@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_unet.data.classes import PALETTE
-from napari_unet.evaluation.mistakes import COLORS, KINDS
+from napari_unet.evaluation.kinds import COLORS, KINDS
 from napari_unet.evaluation.pairs import Frame
 from napari_unet.evaluation.settings import ComparedTask
 from napari_unet.metrics.boundaries import edges_of

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import DataError
+from napari_unet.evaluation.kinds import Kind
 from napari_unet.evaluation.mistakes import (
     Box,
-    Kind,
     Mistake,
     Mistakes,
     class_mistakes,

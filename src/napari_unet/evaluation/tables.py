@@ -5,15 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import math
-from pathlib import Path
 from typing import Any
 
 from napari_unet import __version__
-from napari_unet.errors import DataError
-from napari_unet.evaluation.mistakes import REGIONS, Kind
+from napari_unet.evaluation.kinds import OBJECTS, REGIONS, Kind
 from napari_unet.evaluation.run import Evaluation, Score
 from napari_unet.evaluation.tallies import Key
-from napari_unet.files import atomic_file
 from napari_unet.metrics import ObjectCounts, class_scores, pool
 
 HEADINGS = ("score", "of", "value", "low", "high", "interval over", "mean of images")
@@ -87,8 +84,7 @@ def in_brief(made: Evaluation) -> list[Score]:
 
 def error_counts(made: Evaluation) -> dict[Kind, int]:
     """Errors by kind, of all images."""
-    objects: tuple[Kind, ...] = ("missed", "invented", "split", "merged")
-    kinds = objects if made.settings.task == "objects" else REGIONS
+    kinds = OBJECTS if made.settings.task == "objects" else REGIONS
     return {kind: made.errors[kind] for kind in kinds}
 
 
@@ -215,23 +211,6 @@ def csv_text(made: Evaluation) -> str:
             value = _exact(image.score(key))
             writer.writerow([image.name, key.name, key.of, value, "", "", ""])
     return buffer.getvalue()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a table or a page; the file appears when it is complete.
-
-    Raises
-    ------
-    DataError
-        If the disk refuses.
-    """
-    try:
-        with atomic_file(path) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise DataError(
-            f"The scores could not be written to {path}: {error.strerror or error}."
-        ) from error
 
 
 def _exact(score: float) -> str:

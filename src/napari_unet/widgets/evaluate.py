@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, ComboBox
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 
 from napari_unet.config import AnnotationRule, Task
 from napari_unet.errors import DataError, UserError
-from napari_unet.evaluation.mistakes import COLORS, KINDS
-from napari_unet.evaluation.settings import ComparedTask
-from napari_unet.evaluation.tables import write_text
+from napari_unet.evaluation.kinds import COLORS, KINDS
+from napari_unet.evaluation.writing import write_text
 from napari_unet.widgets.annotation_layer import remember_rule, rule_of
 from napari_unet.widgets.annotation_section import MEANINGS, RULES, TASKS
 from napari_unet.widgets.box_layer import is_preview
@@ -38,6 +37,8 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Image, Labels, Layer
 
+ERRORS = "unet errors"
+"""Marks layers of errors, which nobody wants to evaluate."""
 KINDS_COMPARED = [("Two layers", "layers"), ("Two folders", "folders")]
 
 
@@ -85,7 +86,7 @@ class EvaluateWidget(DockWidget):
         form.addRow("Image", self.image.native)
         self.folders = FolderSection(form)
         self.task = ComboBox(
-            choices=[t for t in TASKS if t[1] in get_args(ComparedTask)],
+            choices=[t for t in TASKS if t[1] != "regression"],
             tooltip="Objects are matched one to one; classes pixel by pixel",
         )
         form.addRow("Find", self.task.native)
@@ -137,21 +138,14 @@ class EvaluateWidget(DockWidget):
         from napari.layers import Image, Labels
 
         layers = [x for x in self.viewer.layers if not is_preview(x)]
-        labels = [x for x in layers if isinstance(x, Labels)]
+        labels = [x for x in layers if isinstance(x, Labels) and not _is_errors(x)]
         before = self.prediction.value
         with self.prediction.changed.blocked():
             self.prediction.choices = [(x.name, x) for x in labels]
             if before not in labels and labels:
                 self.prediction.value = labels[-1]
-        if self.truth.layer.value is None and len(labels) > 1:
-            # What somebody has said a rule about is more likely a reference.
-            known = [x for x in labels[:-1] if rule_of(x) is not None]
-            self.truth.choose((known or labels[:-1])[0])
         self.truth.refresh()
-        others = [x for x in labels if x is not self.truth.layer.value]
-        if self.prediction.value is self.truth.layer.value and others:
-            with self.prediction.changed.blocked():
-                self.prediction.value = others[-1]
+        self._keep_apart(labels)
         images = [x for x in layers if isinstance(x, Image)]
         before_image = self.image.value
         with self.image.changed.blocked():
@@ -159,6 +153,17 @@ class EvaluateWidget(DockWidget):
             if before_image not in images:
                 self.image.value = images[0] if images else None
         self.check()
+
+    def _keep_apart(self, labels: list[Labels]) -> None:
+        """Choose a reference and a prediction where both are one layer."""
+        if self.prediction.value is not self.truth.layer.value or len(labels) < 2:
+            return
+        # What somebody has said a rule about is more likely a reference.
+        known = [x for x in labels if rule_of(x) is not None]
+        reference = (known or labels)[0]
+        self.truth.layer.value = reference
+        with self.prediction.changed.blocked():
+            self.prediction.value = [x for x in labels if x is not reference][-1]
 
     def _on_kind(self, _: Any = None) -> None:
         folders = self.kind.value == "folders"
@@ -309,6 +314,7 @@ class EvaluateWidget(DockWidget):
                 "error": ["", *KINDS],
             },
             opacity=0.8,
+            metadata={ERRORS: True},
         )
         self.viewer.add_layer(layer)
         return layer
@@ -383,3 +389,7 @@ class EvaluateWidget(DockWidget):
 
 def _words(layer: Labels) -> str:
     return " × ".join(str(n) for n in layer_shape(layer))
+
+
+def _is_errors(layer: Labels) -> bool:
+    return bool(layer.metadata.get(ERRORS))

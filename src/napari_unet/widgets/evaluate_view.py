@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_unet.evaluation.mistakes import COLORS, KINDS
+from napari_unet.evaluation.kinds import COLORS, KINDS
 from napari_unet.widgets.evaluate_run import EvaluationResult
 from napari_unet.widgets.style import Colors, Message
 
