@@ -10,6 +10,7 @@ import evaluate_picture
 import less_painting
 import live_picture
 import measure_picture
+import track_picture
 from PIL import Image
 
 from napari_unet import demo
@@ -30,6 +31,9 @@ def main() -> None:
             Path(folder) / "1-annotation.png", Path(folder) / "5-live.png"
         )
         measure_picture.picture(Path(folder) / "8-measure.png")
+        track_picture.pictures(
+            Path(folder) / "9-track-widget.png", Path(folder) / "9-tracks.png"
+        )
         for picture in sorted(Path(folder).glob("*.png")):
             name = picture.name.partition("-")[2]
             small = (

@@ -21,6 +21,8 @@ BACKGROUND = 1
 """Value of background strokes in a sparse annotation."""
 
 _RADIUS_UM = 4.0
+SIZE_SPREAD = 0.16
+"""Standard deviation of the logarithm of the radius."""
 _Floats = NDArray[np.float32]
 _Labels = NDArray[np.int32]
 
@@ -141,7 +143,7 @@ def _nucleus(
     voxel: NDArray[np.float64],
 ) -> tuple[tuple[slice, ...], _Floats]:
     """A box in the image, and the depth in one bumpy ellipsoid inside it."""
-    semi = _RADIUS_UM * rng.lognormal(0, 0.16) * np.ones(len(shape))
+    semi = _RADIUS_UM * rng.lognormal(0, SIZE_SPREAD) * np.ones(len(shape))
     elongation = math.sqrt(rng.uniform(1.0, 1.7))
     semi[-1] *= elongation
     semi[-2] /= elongation

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.sample_data import _nucleus, _photograph, _whole_pieces
+from napari_unet.sample_data import SIZE_SPREAD, _nucleus, _photograph, _whole_pieces
 
 _VOXEL_UM = 0.3
 _DIAMETER_UM = 8.0
@@ -163,7 +163,7 @@ class _Culture:
                 fresh = rng.normal(0, self._speed / math.sqrt(2), 2)
                 cell.step = 0.6 * cell.step + 0.8 * fresh
                 cell.place = cell.place + cell.step
-                cell.size = min(1.0, cell.size + _GROWTH)
+                cell.size = max(cell.size, min(1.0, cell.size + _GROWTH))
         self._push(8)
 
     def _divide(self, mother: _Cell) -> None:
@@ -172,6 +172,8 @@ class _Culture:
         way = 0.45 * _DIAMETER_UM * np.array([math.sin(angle), math.cos(angle)])
         for side in (-1, 1):
             daughter = self._add(mother.place + side * way, _BIRTH, mother.brightness)
+            # Whatever size it will grow to, it begins with its share of the mother.
+            daughter.size *= _own_size(mother) / _own_size(daughter)
             self.mothers[daughter.number] = mother.number
 
     def _push(self, rounds: int) -> None:
@@ -207,6 +209,11 @@ class _Culture:
             labels[box][deeper] = cell.number
             depth[box][deeper] = inside[deeper]
         return labels, depth
+
+
+def _own_size(cell: _Cell) -> float:
+    """How much larger a nucleus of this shape is than others; `_nucleus` draws it."""
+    return float(np.random.default_rng(cell.shape_seed).lognormal(0, SIZE_SPREAD))
 
 
 def _only_seen(

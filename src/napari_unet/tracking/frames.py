@@ -59,8 +59,9 @@ def number(frame: NDArray[Any]) -> tuple[_Ints, NDArray[np.int32]]:
         return ids, table[frame]
     values, places = np.unique(frame, return_inverse=True)
     first = int(values[0] != 0)
-    places = places.reshape(frame.shape).astype(np.int32) + first
-    return values[values != 0].astype(np.int64), places
+    numbered = places.reshape(frame.shape).astype(np.int32)
+    numbered += np.int32(first)
+    return values[values != 0].astype(np.int64), numbered
 
 
 def describe(

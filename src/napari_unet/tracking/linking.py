@@ -177,7 +177,7 @@ class _Family:
             return _FAR  # the first step saw these two, and said no
         before, after = self._frames[t], self._frames[u]
         way = np.linalg.norm(before.centroids[i] - after.centroids[j])
-        ratio = float(before.sizes[i] / after.sizes[j])
+        ratio = float(before.sizes[i]) / float(after.sizes[j])
         return float(way / self._limit) + 1 - min(ratio, 1 / ratio)
 
     def division_cost(self, daughter: NDArray[Any], mother: NDArray[Any]) -> float:
@@ -201,10 +201,10 @@ class _Family:
             return _FAR
         if sizes.sum() < _DAUGHTERS * mother_size:
             return _FAR
-        middle = np.linalg.norm((sizes @ places) / sizes.sum() - here)
-        apart = np.linalg.norm(places[0] - places[1])
-        unlike = 1 - sizes.min() / sizes.max()
-        return float(2 * middle / max(apart, 1e-9) + unlike)
+        middle = float(np.linalg.norm((sizes @ places) / sizes.sum() - here))
+        apart = float(np.linalg.norm(places[0] - places[1]))
+        unlike = 1 - float(sizes.min()) / float(sizes.max())
+        return 2 * middle / max(apart, 1e-9) + unlike
 
 
 def distances(before: FrameObjects, after: FrameObjects) -> NDArray[np.float64]:
