@@ -14,6 +14,7 @@ from napari_unet.data.source import ImageSource
 from napari_unet.errors import AnnotationError, ConfigError, DataError, UserError
 from napari_unet.metrics.objects import match_objects
 from napari_unet.models.model import Model
+from napari_unet.prediction import predictor
 from napari_unet.workflows import TileDone, blocks, exhaust, predict, train
 
 QUICK = {"device": "cpu", "base_channels": 8, "learning_rate": 5e-3}
@@ -121,7 +122,11 @@ def test_current_view_equals_the_whole_there(tiny: Model) -> None:
     assert (part.labels[0] == whole[1, 20:70, 5:61]).mean() > 0.99
 
 
-def test_stop_keeps_what_is_there(tiny: Model) -> None:
+def test_stop_keeps_what_is_there(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One plane at a time, so that there is a moment between them.
+    monkeypatch.setitem(predictor.MAX_BATCH_VOXELS, "cpu", 1)
     image = np.random.default_rng(0).random((5, 40, 40))
     events: list = []
     result = exhaust(

@@ -23,6 +23,7 @@ from napari_unet.image_io import (
     read_image,
     write_labels,
     write_probabilities,
+    write_values,
 )
 from napari_unet.image_io.store import PixelSize
 from napari_unet.stopping import Stop, never
@@ -291,7 +292,8 @@ def _segment(
             unit,
             result.maps,
         )
-    write_labels(item.target, result.labels, result.axes, size, unit)
+    write = write_values if model.info.task == "regression" else write_labels
+    write(item.target, result.labels, result.axes, size, unit)
     is_objects = model.info.task == "objects"
     return {"objects": int(result.labels.max(initial=0)) if is_objects else None}
 

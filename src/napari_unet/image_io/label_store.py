@@ -64,7 +64,8 @@ class LabelStore:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.levels[0].dtype)
+        dtype: np.dtype[Any] = np.dtype(self.levels[0].dtype)
+        return dtype
 
     def _key(self, index: Sequence[int], box: Box) -> tuple[Any, ...]:
         """Where a box (Z) Y X of one sample lies along the store's axes."""
@@ -213,7 +214,7 @@ def create_label_store(
     size = dict(zip(spatial, chunk or CHUNK[len(spatial)], strict=True))
     chunks = [min(size.get(a, 1), n) for a, n in zip(axes, shape, strict=True)]
     try:
-        group = zarr.create_group(str(path), zarr_format=zarr_format)  # type: ignore[arg-type]
+        group = zarr.create_group(str(path), zarr_format=zarr_format)
         names: dict[str, Any] = {}
         if zarr_format == 3:
             names["dimension_names"] = [a.lower() for a in axes]
@@ -311,7 +312,7 @@ def _open_group(path: Path, mode: str = "r") -> Any:
     import zarr
 
     try:
-        return zarr.open_group(str(path), mode=mode)  # type: ignore[arg-type]
+        return zarr.open_group(str(path), mode=mode)
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
             f"{path} cannot be opened: choose another place, or remove it."
@@ -381,7 +382,7 @@ def _list_in_group(path: Path, zarr_format: int) -> None:
 
     listed = _listed(path.parent)
     if listed is None:
-        group = zarr.create_group(str(path.parent), zarr_format=zarr_format)  # type: ignore[arg-type]
+        group = zarr.create_group(str(path.parent), zarr_format=zarr_format)
         listed = group, []
     if path.name not in listed[1]:
         _write_list(listed[0], [*listed[1], path.name])

@@ -69,9 +69,10 @@ class BatchWidget(DockWidget):
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setToolTip("Double-click an image to open it with its labels")
-        self.table.verticalHeader().hide()
-        stretch = QHeaderView.ResizeMode.Stretch
-        self.table.horizontalHeader().setSectionResizeMode(2, stretch)
+        side, top = self.table.verticalHeader(), self.table.horizontalHeader()
+        if side is not None and top is not None:
+            side.hide()
+            top.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
         self.table.cellDoubleClicked.connect(self.open_line)
         self.table.hide()
         self.add(self.table)
@@ -205,7 +206,7 @@ def add_pair(viewer: napari.Viewer, line: BatchLine) -> None:
     viewer.add_layer(Image(source.arrays[0], **options))
     if line.status != "done":
         return
-    labels = read_labels(line.result, source)
+    labels: Any = read_labels(line.result, source)
     if not is_zarr(Path(line.result)):
         import numpy as np
 

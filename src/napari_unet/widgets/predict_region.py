@@ -101,7 +101,8 @@ def cut_region(layer: Labels, dims: Any) -> Labels:
     """
     from napari.layers import Labels
 
-    box = displayed_box(layer, SimpleNamespace(axes="Y"), dims)
+    reading: Any = SimpleNamespace(axes="YX")  # no channels
+    box = displayed_box(layer, reading, dims)
     longest = max(stop - start for start, stop in box)
     if longest > LARGEST or dims.ndisplay == 3:
         raise DataError(

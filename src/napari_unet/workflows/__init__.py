@@ -5,6 +5,7 @@ from napari_unet.workflows.events import exhaust
 from napari_unet.workflows.prediction import (
     Prediction,
     StoredPrediction,
+    StoreReady,
     predict,
     predict_to_store,
 )
@@ -12,6 +13,7 @@ from napari_unet.workflows.training import train
 
 __all__ = [
     "Prediction",
+    "StoreReady",
     "StoredPrediction",
     "TileDone",
     "exhaust",

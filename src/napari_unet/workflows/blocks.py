@@ -64,6 +64,10 @@ class BlockJob:
         return self.info.task == "objects"
 
     @property
+    def values(self) -> bool:
+        return self.info.task == "regression"
+
+    @property
     def stitches(self) -> bool:
         """Whether objects are found in pieces of a sample."""
         stored = not isinstance(self.sink, Outputs)
@@ -113,7 +117,7 @@ def make_blocks(
         job.source,
         job.intensity,
         _work(job, todo, makers),
-        wanted="maps" if job.objects or job.keep_maps else "classes",
+        wanted="maps" if job.objects or job.values or job.keep_maps else "classes",
         stop=stop,
     )
     try:
@@ -188,7 +192,8 @@ class _Maker:
         self._maps: NDArray[np.float32] | None = None
         self._labels: NDArray[Any] | None = None
         values = [c.result_value for c in job.info.classes]
-        small = max(values, default=0) <= np.iinfo(np.uint8).max and min(values) >= 0
+        lowest, highest = min(values, default=0), max(values, default=0)
+        small = lowest >= 0 and highest <= np.iinfo(np.uint8).max
         self._values = np.array(values, np.uint8 if small else np.int32)
 
     @property
@@ -219,9 +224,13 @@ class _Maker:
         maps = self._kept_maps()
         if not job.objects:
             labels = self._labels
-            if labels is None and self._maps is not None:
+            if labels is None and self._maps is not None and len(self._values):
                 n_classes = len(self._values)
                 labels = self._values[self._maps[:n_classes].argmax(axis=0)]
+            if self._job.values and self._maps is not None:
+                labels = self._maps[0]  # values take the place of labels
+            if labels is None:
+                raise ValueError("a block without tiles cannot be finished")
             return partial(job.sink.put, block, labels, maps)
         if self._maps is None:
             raise ValueError("a block without tiles cannot be finished")

@@ -216,8 +216,11 @@ def _place(array: ArrayLike, name: str) -> tuple[Any, ...]:
     if isinstance(array, SqueezedArray):
         return "squeezed", _place(array.array, name), array.keep
     # Of a piece of a mapped file, only the place of the whole is known.
-    whole = type(array) is np.memmap and isinstance(array.base, mmap.mmap)
-    if whole and array.filename is not None:
+    if (
+        isinstance(array, np.memmap)
+        and isinstance(array.base, mmap.mmap)
+        and array.filename is not None
+    ):
         shape = tuple(int(n) for n in array.shape)
         file = str(Path(array.filename).absolute())
         return "file", file, array.dtype.str, int(array.offset), shape

@@ -69,6 +69,8 @@ class Outputs:
     labels, maps : ndarray or None
         Where to write: along the image's labels axes, or ``S (Z) Y X`` where `samples`
         or `region` is given; `maps` after a first axis K. Made here by default.
+    dtype : type
+        Of the labels that are made here; values are float32.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Outputs:
         n_maps: int,
         labels: NDArray[np.int32] | None,
         maps: NDArray[np.float16] | None,
+        dtype: type[np.int32] | type[np.float32] = np.int32,
     ) -> None:
         self.samples = range(source.n_samples) if samples is None else samples
         self.box = region or tuple((0, n) for n in source.spatial_shape)
@@ -93,7 +96,7 @@ class Outputs:
             self._sample_shape = source.sample_shape
             letters = source.sample_axes + source.spatial
             self._order = [self.axes.index(a) for a in letters]
-        self.labels = np.zeros(shape, np.int32) if labels is None else labels
+        self.labels: NDArray[Any] = np.zeros(shape, dtype) if labels is None else labels
         self.maps = maps
         if n_maps and maps is None:
             self.maps = np.zeros((n_maps, *shape), np.float16)

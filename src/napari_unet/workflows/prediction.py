@@ -26,6 +26,7 @@ from napari_unet.image_io.label_store import (
     remove_label_store,
     store_note,
 )
+from napari_unet.models.info import ModelInfo
 from napari_unet.models.model import Model
 from napari_unet.prediction.blocks import BlockGrid
 from napari_unet.prediction.predictor import Predictor
@@ -42,6 +43,8 @@ BLOCK = {2: (2048, 2048), 3: (128, 256, 256)}
 """Voxels of a block along (Z) Y X: some chunks of a store."""
 MARGIN = {2: 96, 3: 32}
 """Voxels, along the finest axis, that blocks look at beyond themselves for objects."""
+OTHER_PIXELS = 1.5
+"""Pixels that differ by more than this factor in size are worth a word."""
 DISAGREEMENT = "disagreement of views"
 """Name of the map that several views give."""
 
@@ -50,14 +53,15 @@ DISAGREEMENT = "disagreement of views"
 class Prediction:
     """What a model says about an image."""
 
-    labels: NDArray[np.int32]
-    """Labels along `axes`; background is 0, objects count from 1 in every sample."""
+    labels: NDArray[Any]
+    """Labels along `axes`; background is 0, objects count from 1 in every sample. For
+    task ``regression`` the values, in float32."""
     probabilities: NDArray[np.float16] | None
     """``K`` maps along `axes`, in the order of `maps`."""
     axes: str
     """Letters of the labels' axes; "S" stands first where samples were chosen."""
     complete: bool = True
-    """False if it was stopped: what is missing is 0."""
+    """False if it was stopped: what is missing is 0, or NaN among values."""
     maps: list[str] = field(default_factory=list)
     """Names of the maps: :attr:`ModelInfo.maps`, and the views' disagreement."""
 
@@ -86,7 +90,7 @@ def predict(
         Positions along S; all by default.
     region : Box, optional
         Part of the image, (Z) Y X; the whole of it by default.
-    labels_out : ndarray of int32, optional
+    labels_out : ndarray of int32 (of float32 for values), optional
         Where labels are written: the image's labels shape, or, where `samples` or
         `region` is given, ``S (Z) Y X``.
     probabilities : bool
@@ -106,10 +110,23 @@ def predict(
         If the image does not fit the model.
     """
     check_fit(model, source)
+    if advice := pixel_size_advice(model.info, source):
+        yield Notice(advice)
     names = [*model.info.maps, *([DISAGREEMENT] if views else [])]
     wanted = probabilities or probabilities_out is not None
     n_maps = len(names) if wanted else 0
-    outputs = Outputs(source, samples, region, n_maps, labels_out, probabilities_out)
+    values = model.info.task == "regression"
+    outputs = Outputs(
+        source,
+        samples,
+        region,
+        n_maps,
+        labels_out,
+        probabilities_out,
+        np.float32 if values else np.int32,
+    )
+    if values:
+        outputs.labels.fill(np.nan)  # what a stopped run leaves out is no value
     predictor = make_predictor(model, device, precision, views=views)
     job = BlockJob(
         model.info,
@@ -143,6 +160,34 @@ def check_fit(model: Model, source: ImageSource) -> None:
         raise DataError(problem)
 
 
+def pixel_size_advice(info: ModelInfo, source: ImageSource) -> str | None:
+    """What to know when the pixels are of another size than the model has learnt from.
+
+    Parameters
+    ----------
+    info : ModelInfo
+    source : ImageSource
+
+    Returns
+    -------
+    str or None
+        None where the sizes are about equal, or one of them is not known.
+    """
+    known = info.unit == source.unit != "pixel"
+    if not known or len(info.voxel_size) != len(source.voxel_size):
+        return None
+    ratios = np.divide(source.voxel_size, info.voxel_size)
+    if np.abs(np.log(ratios)).max() <= np.log(OTHER_PIXELS):
+        return None
+    ours = " × ".join(f"{s:.3g}" for s in source.voxel_size)
+    theirs = " × ".join(f"{s:.3g}" for s in info.voxel_size)
+    return (
+        f"Pixels of {source.name!r} are {ours} {source.unit}, the model was trained on "
+        f"{theirs}: objects look {1 / ratios[-1]:.2g} times as large to it. Rescale "
+        "the image if the result is poor."
+    )
+
+
 def make_predictor(
     model: Model, device: DeviceName, precision: PrecisionName, *, views: bool
 ) -> Predictor:
@@ -172,6 +217,16 @@ def object_margin(source: ImageSource) -> list[int]:
     """What blocks look at beyond themselves, in voxels along (Z) Y X."""
     finest = min(source.voxel_size)
     return [max(2, round(MARGIN[source.ndim] * finest / s)) for s in source.voxel_size]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReady:
+    """A store can be looked at while it is written."""
+
+    path: str
+    """Of the result."""
+    shown: str
+    """Where labels appear first: objects of single blocks, until they are stitched."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +272,7 @@ def predict_to_store(
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
     stop: Stop = never,
-) -> Generator[TileDone | Notice, None, StoredPrediction]:
+) -> Generator[StoreReady | TileDone | Notice, None, StoredPrediction]:
     """Segment an image of any size into an OME-Zarr, in bounded memory.
 
     What an earlier run of the same model on the same image left there is kept, and only
@@ -259,6 +314,10 @@ def predict_to_store(
     if done is not None:
         return done
     job = store_job(plan, model, source)
+    if advice := pixel_size_advice(model.info, source):
+        yield Notice(advice)
+    shown = parts_folder(plan.path) / "labels" if job.stitches else plan.path
+    yield StoreReady(str(plan.path), str(shown))
     try:
         yield from make_blocks(job, stop=stop)
         objects = stitch_blocks(job, stop) if job.stitches else None
@@ -356,7 +415,8 @@ def _create(
     if model.info.task == "objects":
         shutil.rmtree(parts_folder(path), ignore_errors=True)
         make(parts_folder(path) / "labels", "int32", None)
-    make(path, "uint8" if small else "int32", image)
+    values_dtype = "float32" if model.info.task == "regression" else "int32"
+    make(path, "uint8" if small else values_dtype, image)
 
 
 def _fingerprint(model: Model, source: ImageSource, views: bool) -> str:
@@ -368,7 +428,27 @@ def _fingerprint(model: Model, source: ImageSource, views: bool) -> str:
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     shapes = [tuple(int(n) for n in a.shape) for a in source.arrays]
     digest.update(repr((shapes, source.axes, source.ndim, views)).encode())
+    # Images of one name and shape are told apart by some of their pixels.
+    middle: Box = tuple(
+        (max(0, n // 2 - 32), min(n, n // 2 + 32)) for n in source.spatial_shape
+    )
+    for sample in sorted({0, source.n_samples // 2, source.n_samples - 1}):
+        digest.update(np.ascontiguousarray(source.read(sample, middle)).tobytes())
     return digest.hexdigest()
+
+
+def resumable_path(
+    folder: Path, name: str, model: Model, source: ImageSource, *, views: bool = False
+) -> Path:
+    """A store for `name` in a folder: one to go on with, or a place for a new one."""
+    made_from = _fingerprint(model, source, views)
+    path, number = folder / f"{name}.ome.zarr", 2
+    while path.exists():
+        note = store_note(path)
+        if note is not None and note.get("made_from") == made_from:
+            break
+        path, number = folder / f"{name} ({number}).ome.zarr", number + 1
+    return path
 
 
 def store_job(plan: StorePlan, model: Model, source: ImageSource) -> BlockJob:
