@@ -77,8 +77,10 @@ def test_long_voxels_shape_patch_and_pooling_and_say_so():
     assert "Z once" in found["Pooling"].value or "Z never" in found["Pooling"].value
     assert "4.0 times longer" in found["Pooling"].reason
     assert "never turned into Z" in found["Augmentation"].reason
-    even = choices(stack, anisotropy=1.0)
+    even = choices(annotated((48, 64, 64), (4.0, 1.0, 1.0)), anisotropy=1.0)
     assert "every axis" in even["Pooling"].value
+    shallow = choices(stack, anisotropy=1.0)["Pooling"]
+    assert "an axis stops" in shallow.reason
 
 
 def test_rare_classes_are_named_and_balanced_on_wish():

@@ -146,9 +146,10 @@ def predict(context: TaskContext) -> dict[str, Any]:
         stop=context.stop_requested,
     )
     result = _forward(events, context)
+    whole_numbers = labels.dtype.kind != "f"
     return {
         "complete": result.complete,
-        "objects": int(labels.max(initial=0)),
+        "objects": int(labels.max(initial=0)) if whole_numbers else None,
         "seconds": round(time.monotonic() - begun, 2),
     }
 

@@ -5,7 +5,7 @@ from napari_unet.image_io.raw import display_name
 from napari_unet.image_io.read import read_image, read_labels
 from napari_unet.image_io.store import is_zarr
 from napari_unet.image_io.values import read_values
-from napari_unet.image_io.write import write_labels, write_probabilities
+from napari_unet.image_io.write import write_labels, write_probabilities, write_values
 
 __all__ = [
     "display_name",
@@ -17,4 +17,5 @@ __all__ = [
     "read_values",
     "write_labels",
     "write_probabilities",
+    "write_values",
 ]

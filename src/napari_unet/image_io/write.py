@@ -92,6 +92,29 @@ def write_probabilities(
     _write(Path(path), maps.astype(np.float32), axes, voxel_size, unit, names)
 
 
+def write_values(
+    path: str | Path,
+    values: NDArray[Any],
+    axes: str,
+    voxel_size: Sequence[float] = (),
+    unit: str = "pixel",
+) -> None:
+    """Write an image of values as a compressed float32 TIFF.
+
+    Parameters
+    ----------
+    path, axes, voxel_size, unit
+        As in :func:`write_labels`.
+    values : array of float, axes `axes`
+
+    Raises
+    ------
+    DataError
+        If the disk refuses.
+    """
+    _write(Path(path), values.astype(np.float32), axes, voxel_size, unit)
+
+
 def _write(
     path: Path,
     array: NDArray[Any],

@@ -209,6 +209,8 @@ def _pooling(f: _Facts) -> Choice:
         why = (
             f"voxels are {f.stretch:.1f} times longer in Z: it joins once the others "
             "have caught up"
+            if f.stretch >= 1.5
+            else "an axis stops where fewer than 4 positions would be left of a patch"
         )
     else:
         value = f"every axis {_times(len(strides))}"

@@ -274,7 +274,9 @@ class Trainer:
 
     def best_network(self) -> nn.Module:
         """The weights to keep, on the CPU: best by score, else the running average."""
-        network = build_network(self.plan.network)
+        # The weights that it starts from are drawn, and soon replaced.
+        with torch.random.fork_rng(devices=[]):
+            network = build_network(self.plan.network)
         network.load_state_dict(self.best or _copied(self.average.network))
         return network.eval()
 

@@ -208,7 +208,8 @@ class PredictWidget(DockWidget):
         from napari.layers import Image
 
         more = look_of(result.info)
-        if result.probabilities is not None:
+        wanted = result.info.task != "regression"  # whose map is the result itself
+        if wanted and result.probabilities is not None:
             names = [*result.info.maps, "disagreement of views"]
             for name, part in zip(names, result.probabilities, strict=False):
                 shown = Image(
@@ -219,6 +220,12 @@ class PredictWidget(DockWidget):
                     **result.placement,
                 )
                 self.viewer.add_layer(shown)
+        if result.info.task == "regression":
+            values = Image(
+                result.labels, name=result.name, colormap="inferno", **result.placement
+            )
+            self.viewer.add_layer(values)
+            return
         labels = result_layer(result.labels, result.name, result.placement, **more)
         remember_result(labels, result.box, result.shape, result.info)
         self.viewer.add_layer(labels)

@@ -53,6 +53,11 @@ class PredictionRequest:
         return result_name(self.image.name, model_name(self.model_path))
 
     @property
+    def dtype(self) -> str:
+        """Of the labels, or of the values that take their place."""
+        return "float32" if self.info.task == "regression" else "int32"
+
+    @property
     def n_maps(self) -> int:
         """Number of maps that come with the labels, where they are wanted."""
         return len(self.info.maps) + self.views
@@ -166,7 +171,7 @@ class PredictionRun(EngineRun):
         shape = request.engine_shape()
         outputs: dict[str, tuple[tuple[int, ...], str]] = {}
         if request.store_folder is None:
-            outputs["labels"] = (shape, "int32")
+            outputs["labels"] = (shape, request.dtype)
             if request.probabilities:
                 outputs["probabilities"] = ((request.n_maps, *shape), "float16")
         self._submit(
@@ -223,7 +228,7 @@ class PredictionRun(EngineRun):
             return _summary(result, request.info).partition(":")[0] + "." + where
         if stopped and (self.progress is None or request.info.task == "objects"):
             return "Stopped: no labels were made."
-        labels = np.array(request.in_layer_order(job.outputs["labels"]), np.int32)
+        labels = np.array(request.in_layer_order(job.outputs["labels"]), request.dtype)
         maps = None
         if request.probabilities:
             maps = np.stack(
@@ -258,6 +263,8 @@ def _summary(result: dict[str, Any], info: ModelInfo) -> str:
         if isinstance(seconds, int | float) and math.isfinite(seconds)
         else ""
     )
+    if info.task == "regression":
+        return f"Predicted{took}: the values are a layer of their own."
     objects = result.get("objects")
     if objects is None or info.task != "objects":
         return f"Segmented{took}: the labels can be edited."
