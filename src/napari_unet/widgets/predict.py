@@ -81,7 +81,7 @@ class PredictWidget(DockWidget):
         form.addRow("", self.where)
         form.addRow("", self.elsewhere)
         self.panel = RunPanel(self.run, "Predict")
-        self.stream = PredictionStream(self.viewer, self.run)
+        self.stream = PredictionStream(self.viewer, self.run, self)
         self.panel.button.clicked.connect(self.predict_or_stop)
         self.add(self.panel)
         self.editor = RegionEditor(self.viewer)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QWidget
 
 from napari_unet.widgets.annotation_layer import class_colors, class_features
 from napari_unet.widgets.prediction_run import (
@@ -14,7 +18,7 @@ from napari_unet.widgets.prediction_run import (
 
 if TYPE_CHECKING:
     import napari
-    from napari.layers import Labels
+    from napari.layers import Image, Labels
 
     from napari_unet.models.info import ModelInfo
 
@@ -46,12 +50,20 @@ class PredictionStream:
     ----------
     viewer : napari.Viewer
     run : PredictionRun
+    parent : QWidget
+        Whose end is the end of this, too.
     """
 
-    def __init__(self, viewer: napari.Viewer, run: PredictionRun) -> None:
+    def __init__(
+        self, viewer: napari.Viewer, run: PredictionRun, parent: QWidget
+    ) -> None:
         self._viewer, self._run = viewer, run
         self._layer: Labels | None = None
         self._next = 0.0
+        self._shown = False
+        self._later = QTimer(parent)
+        self._later.setSingleShot(True)
+        self._later.timeout.connect(self.follow)
 
     @property
     def layer(self) -> Labels | None:
@@ -78,19 +90,33 @@ class PredictionStream:
     def follow(self) -> None:
         """Draw what is new; called as often as one likes."""
         begun = time.monotonic()
-        if not self._run.active or begun < self._next:
+        if not self._run.active:
+            self._shown = False
             return
-        if self._run.progress is not None and self._layer is None:
+        if begun < self._next:
+            if math.isfinite(self._next) and not self._later.isActive():
+                self._later.start(round((self._next - begun) * 1000) + 1)
+            return
+        self._next = math.inf  # what is done here may lead back to here
+        try:
+            self._draw()
+        finally:
+            now = time.monotonic()
+            pause = 0.0 if self._layer is None else REFRESH_S
+            self._next = now + max(pause, (now - begun) / SHARE)
+
+    def _draw(self) -> None:
+        if self._run.progress is not None and not self._shown:
+            self._shown = True  # once: who takes the layer away does not want it
             made = self._run.so_far()
             if made is not None and made.info.task == "classes":
                 self._add(memory_layer(made))
         if self.layer is not None:
             draw_anew(self.layer)
-        now = time.monotonic()
-        self._next = now + max(REFRESH_S, (now - begun) / SHARE)
 
     def end(self) -> None:
         """The run is over: a result in memory gets a layer of its own."""
+        self._shown, self._next = False, 0.0
         layer = self.layer
         if layer is None:
             self._layer = None
@@ -107,7 +133,7 @@ class PredictionStream:
             self._viewer.layers.remove(layer)
         self._layer = None
 
-    def _add(self, layer: Labels) -> None:
+    def _add(self, layer: Labels | Image) -> None:
         chosen = list(self._viewer.layers.selection)
         self._viewer.add_layer(layer)
         self._layer = layer
@@ -118,8 +144,10 @@ class PredictionStream:
 def draw_anew(layer: Labels) -> None:
     """Show what has changed behind a layer's back."""
     if layer.multiscale:
-        # napari keeps the coarsest level in memory until the data is set.
-        layer.data = list(layer.data)
+        # napari keeps the coarsest level in memory until the data is set. For everybody
+        # else it is the same data.
+        with layer.events.data.blocker():
+            layer.data = list(layer.data)
         layer.editable = False
     else:
         layer.refresh(extent=False)
@@ -136,13 +164,22 @@ def memory_layer(made: PredictionResult) -> Labels:
     return layer
 
 
-def store_layer(stored: StoredResult) -> Labels:
+def store_layer(stored: StoredResult) -> Labels | Image:
     """Labels on disk as a layer; large ones have smaller copies for the overview."""
     import zarr
-    from napari.layers import Labels
+    from napari.layers import Image, Labels
 
     group = zarr.open_group(str(stored.path), mode="r")
     levels = [group[name] for name in sorted(group.array_keys(), key=int)]
+    if stored.info.task == "regression":
+        return Image(
+            levels if len(levels) > 1 else levels[0],
+            name=stored.name,
+            multiscale=len(levels) > 1,
+            colormap="inferno",
+            metadata={STORE: str(stored.path), RESULT: str(stored.result)},
+            **stored.placement,
+        )
     layer = Labels(
         levels if len(levels) > 1 else levels[0],
         name=stored.name,

@@ -136,7 +136,7 @@ def predict_on_cluster(
     def on_all(work: Callable[..., Any], *arguments: Any) -> Iterator[tuple[int, Any]]:
         tasks = client.map(partial(call, work), *arguments, pure=False, retries=RETRIES)
         place = {task.key: n for n, task in enumerate(tasks)}
-        for task, result in as_completed(tasks, with_results=True):
+        for task, result in as_completed(tasks, loop=client.loop, with_results=True):
             yield place[task.key], result
 
     client.wait_for_workers(1, timeout=WAIT_S)
