@@ -337,7 +337,6 @@ def test_a_region_of_large_labels_is_edited_and_written_back(
         np.testing.assert_array_equal(
             np.asarray(layer.data[level]), full[::step, ::step]
         )
-    piece.data[0] = 1000
     piece.metadata[PIECE]["store"] = str(tmp_path / "gone")
     widget.editor.put_back()
     assert "are gone" in widget.editor.said.text()

@@ -92,6 +92,7 @@ class PredictWidget(DockWidget):
         self.model.changed.connect(self.check)
         self.region.changed.connect(self._on_region)
         self.limit.changed.connect(self.check)
+        self.probabilities.changed.connect(self.check)
         self.run.ended.connect(self._on_ended)
         self.run.store_ready.connect(self.stream.show_store)
         self.panel.refreshed.connect(self.stream.follow)
