@@ -26,7 +26,7 @@ from napari_unet.config import (
     Task,
 )
 from napari_unet.data.classes import make_classes
-from napari_unet.image_io import read_image, write_labels
+from napari_unet.image_io import read_image, read_labels, write_labels
 from napari_unet.models.info import ModelInfo, NetworkInfo, TrainingSummary
 from napari_unet.models.library import SUFFIX
 from napari_unet.training import events
@@ -459,6 +459,24 @@ def test_class_names_reach_the_model_and_values_the_results(squares, capsys):
     images = squares / "images"
     assert run("predict", squares / "m", images, "--output", squares / "o") == 0
     assert set(np.unique(tifffile.imread(squares / "o" / "a0.tif"))) <= {0, 1, 7}
+
+
+def test_patterns_a_report_stores_and_several_workers(squares, capsys):
+    assert train(squares, "--annotation", "complete", *SMALL) == 0
+    model, files, stores = squares / "m", squares / "files", squares / "stores"
+    pattern = squares / "images" / "a*.tif"
+    assert run("predict", model, pattern, "--output", files) == 0
+    assert "What became of each image" in capsys.readouterr().out
+    assert run("predict", model, pattern, "--output", stores, "--store") == 0
+    one = np.asarray(read_labels(stores / "a0.ome.zarr"))
+    np.testing.assert_array_equal(one, tifffile.imread(files / "a0.tif"))
+    # The same command has nothing left to do.
+    first = (files / "a0.tif").stat().st_mtime_ns
+    assert run("predict", model, pattern, "--output", files) == 0
+    assert "were segmented before" in capsys.readouterr().err
+    assert (files / "a0.tif").stat().st_mtime_ns == first
+    wrong = ("--workers", "2", "--probabilities")
+    assert run("predict", model, pattern, "--output", squares / "o", *wrong) == 2
 
 
 def test_a_2d_model_segments_volumes_plane_by_plane(squares):

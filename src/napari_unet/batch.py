@@ -31,7 +31,7 @@ from napari_unet.training.events import Notice
 
 if TYPE_CHECKING:
     from napari_unet.models.model import Model
-    from napari_unet.workflows import TileDone
+    from napari_unet.workflows import StoreReady, TileDone
 
 REPORT = "report.csv"
 """Name of the report in the folder of the results."""
@@ -212,7 +212,7 @@ def run_batch(
     *,
     done: Sequence[BatchRow] = (),
     stop: Stop = never,
-) -> Generator[ImageBegun | TileDone | Notice, None, list[BatchRow]]:
+) -> Generator[ImageBegun | StoreReady | TileDone | Notice, None, list[BatchRow]]:
     """Segment images; one that cannot be segmented is reported, and the others go on.
 
     Parameters
@@ -246,7 +246,8 @@ def run_batch(
             row = replace(row, **found)
         except UserError as error:
             row = replace(row, status="skipped", reason=str(error))
-            yield Notice(f"{item.image.name}: {error}")
+            named = str(error).startswith(item.image.name)
+            yield Notice(str(error) if named else f"{item.image.name}: {error}")
         rows[key] = replace(row, seconds=round(time.monotonic() - begun, 2))
         write_report(output / REPORT, list(rows.values()))
     return list(rows.values())
@@ -254,13 +255,13 @@ def run_batch(
 
 def _segment(
     model: Model, item: BatchItem, options: BatchOptions, stop: Stop
-) -> Generator[TileDone | Notice, None, dict[str, Any]]:
+) -> Generator[StoreReady | TileDone | Notice, None, dict[str, Any]]:
     """Segment one image; fields of its row."""
     from napari_unet.workflows import predict, predict_to_store
 
     # Of several resolutions, the one that looks most like what the model knows.
-    size = model.info.voxel_size
-    near = PixelSize(size[-1], model.info.unit) if size else None
+    known = model.info.voxel_size
+    near = PixelSize(known[-1], model.info.unit) if known else None
     whole = read_image(item.image, options.axes, near=near)
     # A 2D model reads volumes plane by plane.
     source = replace(whole, ndim=2) if model.info.ndim == 2 else whole

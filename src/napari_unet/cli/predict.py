@@ -82,12 +82,14 @@ class _Shown:
             self._bar.__exit__(None, None, None)
 
     def show(self, event: Any) -> None:
+        from napari_unet.workflows import TileDone
+
         if isinstance(event, ImageBegun):
             self.close()
             self._bar = Progress(f"[{event.number}/{event.total}] {event.name}")
         elif isinstance(event, Notice):
             (note if self._bar is None else self._bar.say)(event.text)
-        elif self._bar is not None:
+        elif isinstance(event, TileDone) and self._bar is not None:
             words = f"{event.done:,} of {event.total:,} tiles"
             self._bar.show(event.done / max(event.total, 1), words)
 

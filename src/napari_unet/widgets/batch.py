@@ -146,7 +146,8 @@ class BatchWidget(DockWidget):
                 item = QTableWidgetItem(text)
                 item.setToolTip(text)
                 if column == 1:
-                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight)
+                    right = Qt.AlignmentFlag.AlignRight
+                    item.setTextAlignment(right | Qt.AlignmentFlag.AlignVCenter)
                 self.table.setItem(row, column, item)
         self.table.setVisible(bool(self.run.lines))
 

@@ -206,7 +206,7 @@ class SharedSource:
         return ImageSource(tuple(_open(p) for p in self._places), **self._told)
 
 
-def _place(array: ArrayLike, name: str) -> tuple[Any, ...]:
+def _place(array: Any, name: str) -> tuple[Any, ...]:
     import zarr
 
     if isinstance(array, zarr.Array):
