@@ -96,7 +96,11 @@ class AugmentationConfig(_Model):
     )
     rotation_degrees: float = Field(180.0, ge=0.0, le=180.0, title="Largest rotation")
     scaling: float = Field(
-        0.2, ge=0.0, lt=1.0, title="Scaling", description="±0.2 means 0.8 to 1.2"
+        0.2,
+        ge=0.0,
+        lt=1.0,
+        title="Scaling",
+        description="±0.2 means 0.8 to 1.2; none for values unless you choose it",
     )
     elastic: Fraction = Field(0.2, title="Elastic deformation")
     intensity: Fraction = Field(0.5, title="Brightness, contrast and gamma")

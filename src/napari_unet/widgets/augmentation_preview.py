@@ -135,8 +135,12 @@ class RehearsalSection(QWidget):
             _image_layer(picture, scale, corner),
             _target_layer(picture, scale, beside),
         ]
+        chosen = list(self._viewer.layers.selection)
         for layer in self._layers:
             self._viewer.add_layer(layer)
+        # Who was about to do something with another layer goes on with that.
+        kept = [layer for layer in chosen if layer in self._viewer.layers]
+        self._viewer.layers.selection = kept
         _look_at(self._viewer, self._layers)
 
 

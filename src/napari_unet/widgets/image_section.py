@@ -131,7 +131,8 @@ class ImageSection:
         from napari.layers import Image
 
         active = self._viewer.layers.selection.active
-        return active if isinstance(active, Image) else None
+        usable = isinstance(active, Image) and not is_preview(active)
+        return active if usable else None
 
     def candidates(self) -> list[Image]:
         """Layers that can be further channels of the chosen image."""
