@@ -121,7 +121,7 @@ class ModelSection:
 def describe(info: ModelInfo) -> str:
     """A model in a line or two, such as "2D, 1 channel, objects"."""
     channels = "1 channel" if info.n_channels == 1 else f"{info.n_channels} channels"
-    what = "objects"
+    what = "values" if info.task == "regression" else "objects"
     if info.task == "classes":
         what = ", ".join(c.name for c in info.classes)
     text = f"{info.ndim}D, {channels}: {what}"
