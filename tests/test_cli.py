@@ -437,7 +437,7 @@ def test_train_predict_evaluate(squares, capsys):
     )
     told = capsys.readouterr()
     assert code == 1
-    assert last_line(told.err).startswith("bad.tif: bad.tif is not an image")
+    assert last_line(told.err).startswith("bad.tif is not an image")
     assert "3 of 4 images" in told.out
     assert sorted(p.name for p in out.glob("*.tif")) == ["a0.tif", "a1.tif", "a2.tif"]
     assert read_image(out / "probabilities" / "a0.tif").n_channels == 2

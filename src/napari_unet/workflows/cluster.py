@@ -216,11 +216,8 @@ def _place(array: Any, name: str) -> tuple[Any, ...]:
     if isinstance(array, SqueezedArray):
         return "squeezed", _place(array.array, name), array.keep
     # Of a piece of a mapped file, only the place of the whole is known.
-    if (
-        isinstance(array, np.memmap)
-        and isinstance(array.base, mmap.mmap)
-        and array.filename is not None
-    ):
+    base: Any = getattr(array, "base", None)
+    if isinstance(array, np.memmap) and isinstance(base, mmap.mmap) and array.filename:
         shape = tuple(int(n) for n in array.shape)
         file = str(Path(array.filename).absolute())
         return "file", file, array.dtype.str, int(array.offset), shape
