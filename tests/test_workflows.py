@@ -122,9 +122,7 @@ def test_current_view_equals_the_whole_there(tiny: Model) -> None:
     assert (part.labels[0] == whole[1, 20:70, 5:61]).mean() > 0.99
 
 
-def test_stop_keeps_what_is_there(
-    tiny: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stop_keeps_what_is_there(tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     # One plane at a time, so that there is a moment between them.
     monkeypatch.setitem(predictor.MAX_BATCH_VOXELS, "cpu", 1)
     image = np.random.default_rng(0).random((5, 40, 40))

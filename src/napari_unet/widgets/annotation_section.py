@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, PushButton
 from psygnal import Signal
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QWidget
 
 from napari_unet.config import AnnotationRule, Task
 from napari_unet.widgets.annotation_layer import remember_rule, rule_of
@@ -185,7 +185,8 @@ class AnnotationSection:
 
     def _on_task(self, _: Any = None) -> None:
         label = self._form.labelForField(self._row)
-        label.setText("Target" if self.values else "Annotation")
+        if isinstance(label, QLabel):
+            label.setText("Target" if self.values else "Annotation")
         self.layer.tooltip = (
             "The Image layer whose values are learnt"
             if self.values
