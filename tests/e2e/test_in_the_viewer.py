@@ -126,7 +126,10 @@ def test_paint_train_predict_edit(
     train.panel.button.click()
     qtbot.waitUntil(ended(train), timeout=MINUTES)
     assert train.run.state == "done", train.run.message
-    assert len(train.run.curve.steps) == 150
+    steps = list(train.run.curve.steps)
+    # It may end early, once the score has not improved for long.
+    assert steps == list(range(1, len(steps) + 1))
+    assert 100 < len(steps) <= 150
     assert train.run.model_path is not None
     assert train.run.model_path.exists()
 
