@@ -18,9 +18,9 @@ from napari_unet.evaluation.report import report_html
 from napari_unet.evaluation.run import Perturbed, evaluate_pairs, known_values
 from napari_unet.evaluation.settings import evaluation_settings
 from napari_unet.evaluation.tallies import Key
+from napari_unet.generators import exhaust
 from napari_unet.metrics import class_scores, confusion, match_objects, pool
 from napari_unet.stopping import Stopped
-from napari_unet.workflows.events import exhaust
 
 
 def grid(rng, shape=(48, 60), step=12, wrong=0.0):

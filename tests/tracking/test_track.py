@@ -14,9 +14,10 @@ import zarr
 
 from napari_unet.config import TrackingConfig
 from napari_unet.errors import ConfigError, DataError
+from napari_unet.generators import exhaust
 from napari_unet.sample_timelapse import nuclei_timelapse, unlinked
 from napari_unet.stopping import Stopped
-from napari_unet.tracking import Film, exhaust, follow, linking, relabel, track
+from napari_unet.tracking import Film, follow, linking, relabel, track
 
 pytest.importorskip("laptrack")
 

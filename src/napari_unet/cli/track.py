@@ -11,8 +11,9 @@ from napari_unet.cli.common import given, say
 from napari_unet.cli.progress import Progress
 from napari_unet.config import TrackingConfig, checked
 from napari_unet.errors import DataError
+from napari_unet.generators import exhaust
 from napari_unet.image_io import read_image, read_labels, write_labels
-from napari_unet.tracking import Film, FrameDone, exhaust, follow, relabel
+from napari_unet.tracking import Film, FrameDone, follow, relabel
 from napari_unet.tracking.linking import check_installed
 
 TIFF = (".tif", ".tiff")

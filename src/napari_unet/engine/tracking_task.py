@@ -6,8 +6,9 @@ from typing import Any
 
 from napari_unet.config import TrackingConfig, checked
 from napari_unet.engine.context import TaskContext, TaskStopped
+from napari_unet.generators import exhaust
 from napari_unet.stopping import Stopped
-from napari_unet.tracking import Film, FrameDone, exhaust, follow, relabel
+from napari_unet.tracking import Film, FrameDone, follow, relabel
 
 ROWS_AT_ONCE = 20_000
 """Rows of tracks in one message."""

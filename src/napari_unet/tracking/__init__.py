@@ -3,7 +3,7 @@
 Neither torch nor LapTrack is imported before it is needed.
 """
 
-from napari_unet.tracking.run import Film, FrameDone, exhaust, follow, relabel, track
+from napari_unet.tracking.run import Film, FrameDone, follow, relabel, track
 from napari_unet.tracking.tracks import Tracks
 
-__all__ = ["Film", "FrameDone", "Tracks", "exhaust", "follow", "relabel", "track"]
+__all__ = ["Film", "FrameDone", "Tracks", "follow", "relabel", "track"]

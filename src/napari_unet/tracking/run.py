@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from napari_unet.axes import check_axes, spatial_axes
 from napari_unet.config import TrackingConfig, checked
 from napari_unet.data.source import ArrayLike
 from napari_unet.errors import DataError
+from napari_unet.generators import exhaust
 from napari_unet.stopping import Stop, Stopped, never, unless_stopped
 from napari_unet.tracking.frames import FrameObjects, describe, number, overlap
 from napari_unet.tracking.linking import (
@@ -23,8 +24,6 @@ from napari_unet.tracking.linking import (
     link_frames,
 )
 from napari_unet.tracking.tracks import Tracks, assemble
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -261,24 +260,6 @@ def track(
     out = np.zeros(labels.shape, np.int32)
     exhaust(relabel(film, tracks, out), on_event)
     return out, tracks
-
-
-def exhaust(
-    events: Generator[FrameDone, None, Result],
-    on_event: Callable[[FrameDone], object] | None = None,
-) -> Result:
-    """Run :func:`follow` or :func:`relabel` to its end and return what it returns.
-
-    The one of `workflows` does the same, and loads torch, which nothing here needs.
-    """
-    while True:
-        try:
-            event = next(events)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
-        if on_event is not None:
-            on_event(event)
 
 
 def _ask(stop: Stop) -> None:

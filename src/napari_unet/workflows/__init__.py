@@ -1,7 +1,7 @@
 """Train and predict: the one path for the viewer, the command line and Python."""
 
+from napari_unet.generators import exhaust
 from napari_unet.workflows.blocks import TileDone
-from napari_unet.workflows.events import exhaust
 from napari_unet.workflows.prediction import (
     Prediction,
     StoredPrediction,

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from napari_unet.config import DeviceName, PrecisionName
 from napari_unet.data.source import ArrayLike, ImageSource
 from napari_unet.errors import ConfigError, DataError
+from napari_unet.generators import exhaust
 from napari_unet.image_io.raw import SqueezedArray
 from napari_unet.models.model import Model
 from napari_unet.segmentation.stitching import Matches
@@ -31,7 +32,6 @@ from napari_unet.workflows.blocks import (
     make_blocks,
     match_blocks,
 )
-from napari_unet.workflows.events import exhaust
 from napari_unet.workflows.prediction import (
     StoredPrediction,
     StorePlan,

@@ -1,4 +1,4 @@
-"""Both workflows are generators: of events, and with a result at the end."""
+"""Whatever takes long is a generator: of events, and with a result at the end."""
 
 from __future__ import annotations
 
