@@ -47,7 +47,7 @@ def test_boundaries_without_numbers_need_one_byte(
     widget = docked(BoundariesWidget(viewer, host))
     viewer.add_labels(np.ones((8, 9), np.int64))
     widget.ids.value = False
-    widget.make_or_stop()
+    widget.start_or_stop()
     assert engine.job.outputs["labels"].dtype == np.uint8
 
 
@@ -57,7 +57,7 @@ def test_superpixels_of_a_probability(viewer: Any, host: Any, engine: Any) -> No
     viewer.add_image(np.zeros((4, 8, 9), np.float32), name="membrane", **PLACE)
     widget.of.value = "foreground"
     widget.size_px.value = 20
-    widget.make_or_stop()
+    widget.start_or_stop()
     params = engine.job.params
     assert (engine.job.task, params["of"], params["size"]) == (
         "superpixels",

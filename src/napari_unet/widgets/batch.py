@@ -17,11 +17,10 @@ from qtpy.QtWidgets import (
 
 from napari_unet.errors import DataError, UserError
 from napari_unet.widgets.batch_run import BatchLine, BatchRequest, BatchRun
-from napari_unet.widgets.dock import DockWidget
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.evaluate_folders import FolderRow
 from napari_unet.widgets.model_section import ModelSection
-from napari_unet.widgets.progress import RunPanel
+from napari_unet.widgets.run_dock import RunDock
 from napari_unet.widgets.session import Session, session
 from napari_unet.widgets.style import Colors
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     import napari
 
 
-class BatchWidget(DockWidget):
+class BatchWidget(RunDock):
     """The *Batch U-Net* dock widget."""
 
     def __init__(
@@ -61,9 +60,7 @@ class BatchWidget(DockWidget):
         )
         for box in (self.store, self.views, self.overwrite):
             form.addRow("", box.native)
-        self.panel = RunPanel(self.run, "Segment all")
-        self.panel.button.clicked.connect(self.start_or_stop)
-        self.add(self.panel)
+        self.add_run("Segment all")
         self.table = QTableWidget(0, 3)
         self.table.setHorizontalHeaderLabels(["Image", "Objects", "What became of it"])
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -80,7 +77,6 @@ class BatchWidget(DockWidget):
         for row in (self.inputs, self.output):
             row.changed.connect(self.check)
         self.model.changed.connect(self.check)
-        self.run.ended.connect(self._on_ended)
         self.apply_theme()
         self.check()
 
@@ -116,27 +112,9 @@ class BatchWidget(DockWidget):
             overwrite=bool(self.overwrite.value),
         )
 
-    def check(self) -> None:
-        """Say what is wrong beside the controls, or allow the button."""
-        try:
-            self.request()
-        except UserError as error:
-            self.panel.set_problem(str(error))
-        else:
-            self.panel.set_problem("")
-
-    def start_or_stop(self) -> None:
-        """What the button does."""
-        if self.run.active:
-            self.run.stop()
-            return
-        try:
-            request = self.request()
-        except UserError as error:
-            self.panel.set_problem(str(error))
-            return
+    def begin(self, request: BatchRequest) -> None:
         self.table.hide()
-        self.run.start(request)
+        super().begin(request)
 
     def _on_ended(self) -> None:
         self.table.setRowCount(len(self.run.lines))
@@ -165,16 +143,12 @@ class BatchWidget(DockWidget):
 
     def apply_theme(self, _: Any = None) -> Colors:
         colors = super().apply_theme()
-        self.panel.set_colors(colors)
         self.model.set_colors(colors)
         return colors
 
     def close_parts(self) -> None:
         super().close_parts()
-        self.panel.close_run()
         self.model.close()
-        self.run.ended.disconnect(self._on_ended)
-        self.run.stop()
 
 
 def _words(line: BatchLine) -> str:

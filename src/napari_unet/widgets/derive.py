@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from magicgui.widgets import CheckBox, ComboBox, SpinBox
 from qtpy.QtWidgets import QFormLayout
 
-from napari_unet.errors import DataError, UserError
-from napari_unet.widgets.dock import DockWidget
+from napari_unet.errors import DataError
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.labels_run import (
     BoundariesRun,
@@ -19,8 +18,8 @@ from napari_unet.widgets.labels_run import (
     SuperpixelsRun,
 )
 from napari_unet.widgets.layer_choice import LayerChoice
-from napari_unet.widgets.progress import RunPanel
-from napari_unet.widgets.style import Colors, narrow
+from napari_unet.widgets.run_dock import RunDock
+from napari_unet.widgets.style import narrow
 
 if TYPE_CHECKING:
     import napari
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 LARGEST_WIDTH = 100
 
 
-class DeriveWidget(DockWidget):
+class DeriveWidget(RunDock):
     """Makes labels from one layer: a form, a button, a new layer."""
 
     kind: str
@@ -44,49 +43,15 @@ class DeriveWidget(DockWidget):
         form = self.add_form()
         self.layer = LayerChoice(self.viewer, form, self.kind, self.missing)
         self.add_controls(form)
-        self.panel = RunPanel(self.run, self.verb)
-        self.panel.button.clicked.connect(self.make_or_stop)
-        self.add(self.panel)
+        self.add_run(self.verb)
         self.layer_news.changed.connect(self.layer.refresh)
         self.layer.changed.connect(self.check)
-        self.run.ended.connect(self._on_ended)
         self.apply_theme()
         self.check()
 
     @abstractmethod
     def add_controls(self, form: QFormLayout) -> None:
         """Add what else can be chosen."""
-
-    @abstractmethod
-    def request(self) -> LabelsRequest:
-        """Everything that is needed.
-
-        Raises
-        ------
-        UserError
-            If something is missing or does not fit; the sentence says what.
-        """
-
-    def check(self) -> None:
-        """Say what is wrong beside the controls, or allow the button."""
-        try:
-            self.request()
-        except UserError as error:
-            self.panel.set_problem(str(error))
-        else:
-            self.panel.set_problem("")
-
-    def make_or_stop(self) -> None:
-        """What the button does."""
-        if self.run.active:
-            self.run.stop()
-            return
-        try:
-            request = self.request()
-        except UserError as error:
-            self.panel.set_problem(str(error))
-            return
-        self.run.start(request)
 
     def _on_ended(self) -> None:
         from napari.layers import Labels
@@ -95,17 +60,6 @@ class DeriveWidget(DockWidget):
         if self.run.state == "done" and made is not None:
             layer = Labels(made.labels, name=made.name, **made.placement)
             self.viewer.add_layer(layer)
-
-    def apply_theme(self, _: Any = None) -> Colors:
-        colors = super().apply_theme()
-        self.panel.set_colors(colors)
-        return colors
-
-    def close_parts(self) -> None:
-        super().close_parts()
-        self.panel.close_run()
-        self.run.ended.disconnect(self._on_ended)
-        self.run.stop()
 
 
 class BoundariesWidget(DeriveWidget):

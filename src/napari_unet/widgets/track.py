@@ -9,9 +9,8 @@ from magicgui.widgets import CheckBox, FloatSpinBox, SpinBox
 from napari_unet.errors import UserError
 from napari_unet.tracking.linking import check_installed
 from napari_unet.tracking.run import Film
-from napari_unet.widgets.dock import DockWidget
 from napari_unet.widgets.engine_host import EngineHost
-from napari_unet.widgets.progress import RunPanel
+from napari_unet.widgets.run_dock import RunDock
 from napari_unet.widgets.style import Colors, Message
 from napari_unet.widgets.time_choice import TimeChoice
 from napari_unet.widgets.track_run import TrackedLabels, TrackRequest, TrackRun
@@ -24,7 +23,7 @@ TAIL, HEAD = 10, 0
 """Frames of a track that are shown before and after the current one."""
 
 
-class TrackWidget(DockWidget):
+class TrackWidget(RunDock):
     """The *Track over time* dock widget."""
 
     def __init__(
@@ -63,15 +62,12 @@ class TrackWidget(DockWidget):
         form.addRow("May be missing", self.gap.native)
         form.addRow("", self.divisions.native)
         form.addRow("", self.tracks.native)
-        self.panel = RunPanel(self.run, "Track")
-        self.add(self.panel)
+        self.add_run("Track")
         self.note = Message("quiet")
         self.add(self.note)
-        self.panel.button.clicked.connect(self.track_or_stop)
         self.layer_news.changed.connect(self.labels.refresh)
         self.labels.changed.connect(self.check)
         self.tracks.changed.connect(self.check)
-        self.run.ended.connect(self._on_ended)
         self.apply_theme()
         self.check()
 
@@ -114,18 +110,6 @@ class TrackWidget(DockWidget):
                 )
         self.note.say(note)
 
-    def track_or_stop(self) -> None:
-        """What the button does."""
-        if self.run.active:
-            self.run.stop()
-            return
-        try:
-            request = self.request()
-        except UserError as error:
-            self.panel.set_problem(str(error))
-            return
-        self.run.start(request)
-
     def _on_ended(self) -> None:
         result = self.run.result
         if self.run.state == "done" and result is not None:
@@ -152,12 +136,5 @@ class TrackWidget(DockWidget):
 
     def apply_theme(self, _: Any = None) -> Colors:
         colors = super().apply_theme()
-        self.panel.set_colors(colors)
         self.note.set_colors(colors)
         return colors
-
-    def close_parts(self) -> None:
-        super().close_parts()
-        self.panel.close_run()
-        self.run.ended.disconnect(self._on_ended)
-        self.run.stop()
