@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,7 +19,11 @@ from napari_unet.metrics.classes import class_scores, confusion
 from napari_unet.metrics.objects import match_objects, pool
 from napari_unet.metrics.values import ValueErrors, pool_values, value_errors
 from napari_unet.prediction.predictor import Predictor, TileMaps
-from napari_unet.segmentation.objects import decode_objects
+from napari_unet.segmentation.objects import (
+    compact_labels,
+    decode_objects,
+    find_basins,
+)
 from napari_unet.segmentation.settings import DecoderInfo
 
 AP_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -170,25 +173,36 @@ class Validation:
         )
         sizes = sizes[sizes > 0]
         min_size = int(np.percentile(sizes, 1) / 2) if sizes.size else 10
-        best, best_score = DecoderInfo(min_size=min_size), -1.0
-        # Among equal scores those nearest to the defaults: a few held-out objects say
-        # nothing about the many places that nobody annotated.
-        candidates = sorted(
-            itertools.product(FOREGROUND_THRESHOLDS, PROMINENCES),
-            key=lambda pair: (
-                abs(pair[0] - best.foreground_threshold)
-                + abs(pair[1] - best.prominence)
-            ),
-        )
-        for foreground, prominence in candidates:
-            decoder = DecoderInfo(
-                foreground_threshold=foreground,
-                prominence=prominence,
-                min_size=min_size,
-            )
-            score = self._object_score(maps, decoder)
-            if score > best_score:
-                best, best_score = decoder, score
+        default = DecoderInfo(min_size=min_size)
+        best, best_key = default, (-1.0, 0.0)
+        pairs = [
+            (t.instances, m)
+            for t, m in zip(self._truths, maps, strict=True)
+            if t.instances is not None
+        ]
+        for foreground in FOREGROUND_THRESHOLDS:
+            # The watershed is the same for every prominence.
+            cut = [(true, find_basins(m[0] > foreground, m[1])) for true, m in pairs]
+            for prominence in PROMINENCES:
+                score = pool(
+                    match_objects(
+                        true,
+                        compact_labels(basins.joined(prominence), min_size),
+                        AP_THRESHOLDS,
+                    )
+                    for true, basins in cut
+                ).mean_ap()
+                # Among equal scores those nearest to the defaults: a few held-out
+                # objects say nothing about the many places that nobody annotated.
+                away = abs(foreground - default.foreground_threshold)
+                away += abs(prominence - default.prominence)
+                if (score, -away) > best_key:
+                    best_key = score, -away
+                    best = DecoderInfo(
+                        foreground_threshold=foreground,
+                        prominence=prominence,
+                        min_size=min_size,
+                    )
         return best
 
 
