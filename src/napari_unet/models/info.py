@@ -24,13 +24,35 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class ModelCard(_Part):
+    """What a person says about a model; a program cannot know it."""
+
+    description: str = ""
+    """What it segments, in a sentence or two."""
+    authors: list[str] = []
+    license: str = ""
+    """SPDX identifier, such as ``CC-BY-4.0``; empty where nothing was chosen."""
+    cite: list[str] = []
+    """What to cite who uses the model: a DOI, a web address or a text."""
+    limits: str = ""
+    """What it is known not to do."""
+    tags: list[str] = []
+    note: str = ""
+    """A note of the owner's to themselves; left out of packages that are shared."""
+
+
 class TrainingSummary(_Part):
     """What the model was trained on and how well it did."""
 
     images: list[str] = []
+    """Names of the images, the first 200."""
     n_images: int = 0
+    fingerprint: str = ""
+    """SHA-256 of images and annotation: the same data has the same one."""
     annotated_voxels: dict[str, int] = {}
     """Annotated voxels by class name, or objects under ``"objects"``."""
+    annotated_objects: dict[str, int] = {}
+    """Annotated objects by class name, where they were counted."""
     steps: int = 0
     seconds: float = 0.0
     score: float | None = None
@@ -38,6 +60,10 @@ class TrainingSummary(_Part):
     """``"mean Dice"``, ``"mean AP@0.5:0.9"`` or ``"R²"``, on the held-out part."""
     scores: dict[str, float] = {}
     """Further scores by name, such as ``"MAE"`` in the unit of the values."""
+    intervals: dict[str, tuple[float, float]] = {}
+    """95 % intervals by name of the score, where they could be told."""
+    seed: int | None = None
+    """Random seed of the training."""
     device: str = ""
     config: dict[str, Any] = {}
     versions: dict[str, str] = {}
@@ -63,6 +89,7 @@ class ModelInfo(_Part):
     created: str = ""
     """ISO 8601 date and time."""
     training: TrainingSummary = TrainingSummary()
+    card: ModelCard = ModelCard()
 
     @property
     def ndim(self) -> int:
