@@ -153,6 +153,12 @@ class LossConfig(_Model):
         description="0.5 is Dice; above, missed pixels cost more than invented ones",
     )
     boundary_weight: float = Field(0.5, gt=0, title="Weight of the boundary loss")
+    directions: bool = Field(
+        True,
+        title="Directions to the centre",
+        description="Objects: learn them beside the two maps, which separates touching "
+        "objects better; nothing is decoded from them",
+    )
 
     @model_validator(mode="before")
     @classmethod

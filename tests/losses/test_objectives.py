@@ -55,6 +55,8 @@ def test_unannotated_voxels_have_exactly_zero_gradient(
     task, loss, weighted, shape, extreme
 ):
     true, n = truth(task, shape), OUTPUTS[task]
+    if task == "objects":
+        n += len(shape) - 1  # directions to the centre
     weights = (0.5, 1.0, 2.0)[: 3 if task == "classes" else 2] if weighted else ()
     objective = make_objective(task, ObjectiveSettings(loss, weights, scale=3.0))
     logits = (torch.randn(shape[0], n, *shape[1:]) * extreme).requires_grad_()

@@ -15,6 +15,7 @@ from napari_unet.models.model import Model
 from napari_unet.training.events import Finished, Saved, Started, StepDone, Validated
 from napari_unet.training.trainer import Trainer
 from napari_unet.workflows import exhaust
+from napari_unet.workflows.training import TrainingSetup
 
 
 def blobs(task: str, ndim: int = 2, size: int = 64, seed: int = 0) -> Annotation:
@@ -196,3 +197,22 @@ def test_thresholds_stay_in_the_middle_where_the_score_cannot_tell(
     decoder = model.info.decoder
     assert decoder is not None
     assert (decoder.foreground_threshold, decoder.prominence) == (0.5, 0.1)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_outputs_that_only_help_learning_are_not_in_the_model(ndim: int) -> None:
+    annotation = blobs("objects", ndim)
+    config = training_config(
+        task="objects", annotation="complete", max_steps=2, base_channels=4
+    )
+    setup = TrainingSetup.prepare([annotation], config, (), None, "model")
+    trained = setup.trainer.network.state_dict()
+    for _ in setup.trainer.run():
+        pass
+    model = setup.model(None)
+    assert model.network.state_dict()["head.bias"].shape == (2,)
+    assert trained["head.bias"].shape == (2 + ndim,)
+    best = setup.trainer.best or setup.trainer.average.network.state_dict()
+    for name, tensor in model.network.state_dict().items():
+        kept = best[name][tuple(slice(n) for n in tensor.shape)]
+        torch.testing.assert_close(tensor, kept)

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_unet.config import LossConfig, Task
+from napari_unet.losses.directions import directions_loss
 from napari_unet.losses.masked import classes_loss, distance_loss, objects_loss
 from napari_unet.losses.terms import (
     annotated,
@@ -88,6 +89,20 @@ def _classes(settings: ObjectiveSettings) -> Objective:
 
 
 def _objects(settings: ObjectiveSettings) -> Objective:
+    maps = _object_maps(settings)
+
+    def loss(logits: Tensor, targets: Targets) -> Tensor:
+        total = maps(logits[:, :2], targets)
+        if logits.shape[1] > 2:
+            total = total + directions_loss(
+                logits[:, 2:].float(), targets.index, cast("Tensor", targets.distance)
+            )
+        return total
+
+    return loss
+
+
+def _object_maps(settings: ObjectiveSettings) -> Objective:
     if _is_plain(settings):
         return lambda logits, targets: objects_loss(
             logits, targets.index, cast("Tensor", targets.distance)

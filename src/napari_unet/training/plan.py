@@ -15,6 +15,7 @@ from napari_unet.data.split import Part
 from napari_unet.data.values import Spread, ValueAnnotation, measure_spread
 from napari_unet.errors import ConfigError
 from napari_unet.networks.info import NetworkInfo
+from napari_unet.training.auxiliary import auxiliary_outputs
 
 PATCH = {("cpu", 2): 128, ("cpu", 3): 48, ("gpu", 2): 256, ("gpu", 3): 96}
 """Edge of a patch in voxels, along the finest axes, by kind of device."""
@@ -52,6 +53,8 @@ class TrainingPlan:
     """One for each class; empty where all count the same."""
     spread: Spread | None = None
     """Where the values of task ``regression`` lie."""
+    auxiliary: int = 0
+    """Outputs that the network has only while it is trained."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for events and files."""
@@ -118,6 +121,7 @@ def make_plan(
         voxel_size=tuple(float(v) for v in voxel),
         class_weights=class_weights(config, class_counts),
         spread=spread,
+        auxiliary=auxiliary_outputs(config, ndim),
     )
 
 

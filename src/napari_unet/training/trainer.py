@@ -21,6 +21,7 @@ from napari_unet.metrics.values import ValueErrors
 from napari_unet.networks.registry import build_network
 from napari_unet.segmentation.settings import DecoderInfo
 from napari_unet.stopping import Stop, never
+from napari_unet.training.auxiliary import widened, without_extra
 from napari_unet.training.averaging import WeightAverage
 from napari_unet.training.checkpoint import (
     Checkpoint,
@@ -103,7 +104,7 @@ class Trainer:
         # Only what the initial weights draw from: the caller's random state stays.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            network: Any = build_network(plan.network)
+            network: Any = build_network(widened(plan.network, plan.auxiliary))
         self.network: nn.Module = network.to(
             device=device, memory_format=self._format
         ).train()
@@ -277,7 +278,8 @@ class Trainer:
         # The weights that it starts from are drawn, and soon replaced.
         with torch.random.fork_rng(devices=[]):
             network = build_network(self.plan.network)
-        network.load_state_dict(self.best or _copied(self.average.network))
+        state = self.best or _copied(self.average.network)
+        network.load_state_dict(without_extra(state, network))
         return network.eval()
 
     def fit_decoder(self, network: nn.Module) -> tuple[DecoderInfo, float | None]:

@@ -123,7 +123,8 @@ def train(
 def _resume(trainer: Trainer, checkpoint: Checkpoint) -> None:
     # Through JSON, as the checkpoint went: tuples become lists.
     plan = json.loads(json.dumps(trainer.plan.as_dict()))
-    if checkpoint.plain["plan"]["network"] != plan["network"]:
+    saved = {"auxiliary": 0} | checkpoint.plain["plan"]
+    if any(saved[key] != plan[key] for key in ("network", "auxiliary")):
         raise ConfigError(
             "The checkpoint belongs to a training with other settings or images: "
             "choose the same ones again, or start afresh."
