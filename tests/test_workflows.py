@@ -141,7 +141,7 @@ def test_stop_does_not_wait_until_objects_are_cut(
     model = replace(tiny, info=tiny.info.model_copy(update={"task": "objects"}))
     cutting, let_go = threading.Event(), threading.Event()
 
-    def endless(foreground: np.ndarray, *_: object) -> np.ndarray:
+    def endless(foreground: np.ndarray, *_: object, **__: object) -> np.ndarray:
         cutting.set()
         let_go.wait(60)
         return np.ones(foreground.shape, np.int32)
@@ -159,7 +159,7 @@ def test_errors_while_objects_are_cut_arrive(
 ) -> None:
     model = replace(tiny, info=tiny.info.model_copy(update={"task": "objects"}))
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise MemoryError("too large")
 
     monkeypatch.setattr(blocks, "decode_objects", broken)

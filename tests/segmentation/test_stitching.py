@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +14,10 @@ from scipy import ndimage
 
 from napari_unet.metrics.objects import match_objects
 from napari_unet.prediction.blocks import Block, BlockGrid, inside
-from napari_unet.segmentation.objects import decode_objects
+from napari_unet.segmentation.objects import constrain, decode_objects
+from napari_unet.segmentation.pieces import find_pieces, links, number_pieces, settle
 from napari_unet.segmentation.settings import DecoderInfo
-from napari_unet.segmentation.stitching import look, match, stitch
+from napari_unet.segmentation.stitching import Found, look, match, stitch
 
 Decoder = Callable[[NDArray[np.float32]], NDArray[np.int32]]
 
@@ -50,30 +54,42 @@ def open_sides(block: Block, grid: BlockGrid) -> tuple[tuple[bool, bool], ...]:
     )
 
 
+def with_pieces(
+    found: Found, labels: NDArray[np.int32], block: Block, grid: BlockGrid
+) -> Found:
+    ends = tuple(
+        (a == low, b == high)
+        for (a, b), (low, high) in zip(block.inner, grid.box, strict=True)
+    )
+    inner = labels[block.crop]
+    pieces = find_pieces(inner, number_pieces(inner), ends=ends, border=ends)
+    return replace(found, pieces=pieces)
+
+
 def in_blocks(
     maps: NDArray[np.float32],
     decoder: Decoder,
     size: tuple[int, ...],
     margin: tuple[int, ...],
-    min_size: int = 0,
+    settings: DecoderInfo | None = None,
 ) -> NDArray[np.int32]:
     """Decode block by block and stitch."""
     shape = maps.shape[1:]
     grid = BlockGrid([0], tuple((0, n) for n in shape), size, margin)
     seen = [decoder(maps[(slice(None), *_key(b.outer))]) for b in grid]
     found = [
-        look(labels, b.crop, open_sides(b, grid))
+        with_pieces(look(labels, b.crop, open_sides(b, grid)), labels, b, grid)
         for labels, b in zip(seen, grid, strict=True)
     ]
     matches = {}
-    for _, a, b in grid.pairs(range(len(grid))):
+    for axis, a, b in grid.pairs(range(len(grid))):
         both = grid.seen_by_both(a, b)
         parts = [seen[i][inside(both, grid[i].outer)] for i in (a, b)]
-        matches[a, b] = match(*parts)
-    stitched = stitch(found, matches, min_size)
+        matches[a, b] = match(*parts).linked(found[a], found[b], axis)
+    stitched = stitch(found, matches, settings)
     out = np.zeros(shape, np.int32)
     for block, labels, table in zip(grid, seen, stitched.tables, strict=True):
-        out[_key(block.inner)] = table[labels[block.crop]]
+        out[_key(block.inner)] = table(labels[block.crop])
     assert set(np.unique(out)) - {0} == set(range(1, stitched.count + 1))
     return out
 
@@ -160,7 +176,7 @@ def test_sizes_are_judged_when_objects_are_whole() -> None:
     labels[14:18, 4:8] = 1  # 8 voxels on either side of the seam
     labels[2:5, 20:25] = 2  # 15 voxels
     maps = np.stack([labels, labels]).astype(np.float32)
-    found = in_blocks(maps, local_decoder, (16, 16), (6, 6), min_size=16)
+    found = in_blocks(maps, local_decoder, (16, 16), (6, 6), DecoderInfo(min_size=16))
     np.testing.assert_array_equal(found, labels == 1)
 
 
@@ -184,7 +200,7 @@ def test_a_guest_that_its_host_does_not_know_goes() -> None:
     found[0] = look(first, (slice(0, 5), slice(0, 6)), ((False, True), (False, False)))
     stitched = stitch(found, {(0, 1): match(first[2:8], second[0:6])})
     assert stitched.count == 1
-    assert stitched.tables[1][1] == stitched.tables[0][1] == 1
+    assert stitched.tables[1].table[1] == stitched.tables[0].table[1] == 1
 
 
 def test_neighbours_that_touch_along_the_seam_are_not_merged() -> None:
@@ -196,3 +212,80 @@ def test_neighbours_that_touch_along_the_seam_are_not_merged() -> None:
     blurred = view.copy()
     blurred[4] = 1
     assert match(blurred, view).same.tolist() == [[1, 1], [2, 2]]
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"fill_holes": True},
+        {"one_piece": True},
+        {"clear_border": True},
+        {"fill_holes": True, "one_piece": True, "clear_border": True, "max_size": 900},
+    ],
+)
+@pytest.mark.parametrize("size", [(20, 23), (64, 17)])
+def test_what_is_known_of_objects_holds_over_blocks_as_in_the_whole(
+    wishes: dict[str, Any], size: tuple[int, ...]
+) -> None:
+    rng = np.random.default_rng(3)
+    labels = blobs((64, 70), 4, 13)
+    labels[rng.random(labels.shape) < 0.04] = 0  # holes of a voxel or two
+    labels[25:40, 10:55] = labels.max() + 1
+    labels[28:37, 14:50] = 0  # one that no block sees entirely
+    settings = DecoderInfo(min_size=3, **wishes)
+    whole = constrain(labels, settings)
+    pieces = []
+    grid = BlockGrid([0], ((0, 64), (0, 70)), size, (0, 0))
+    for block in grid:
+        look_at = labels[_key(block.inner)]
+        sizes = np.bincount(look_at.ravel(), minlength=int(labels.max()) + 1)
+        found = Found(sizes, np.zeros(len(sizes), bool))
+        pieces.append(with_pieces(found, look_at, block, grid))
+    objects = np.arange(int(labels.max()) + 1, dtype=np.int32)
+    touching = [
+        (a, b, links(pieces[a].pieces, pieces[b].pieces, axis))
+        for axis, a, b in grid.pairs(range(len(grid)))
+    ]
+    tables, count = settle(
+        [f.pieces for f in pieces], [objects] * len(grid), touching, settings
+    )
+    out = np.zeros_like(labels)
+    for block, table in zip(grid, tables, strict=True):
+        key = _key(block.inner)
+        out[key] = table[number_pieces(labels[key])]
+    assert count == whole.max() > 3
+    assert_same_partition(out, whole)
+    assert (whole != constrain(labels, DecoderInfo(min_size=3))).any()
+
+
+def test_a_hole_that_no_block_sees_entirely_is_filled() -> None:
+    labels = np.zeros((64, 64), np.int32)
+    labels[5:60, 5:60] = 1
+    labels[10:55, 10:55] = 0
+    maps = np.stack([labels, labels]).astype(np.float32)
+    settings = DecoderInfo(min_size=0, fill_holes=True)
+    found = in_blocks(maps, local_decoder, (16, 16), (4, 4), settings)
+    assert (found[5:60, 5:60] == 1).all()
+    assert found.sum() == 55 * 55
+
+
+def test_the_border_of_a_block_is_no_border() -> None:
+    labels = np.zeros((40, 40), np.int32)
+    labels[12:20, 12:20] = 1  # over the corner of four blocks
+    labels[0:5, 30:36] = 2
+    maps = np.stack([labels, labels]).astype(np.float32)
+    settings = DecoderInfo(min_size=0, clear_border=True)
+    found = in_blocks(maps, local_decoder, (16, 16), (4, 4), settings)
+    np.testing.assert_array_equal(found, labels == 1)
+
+
+def test_what_blocks_know_survives_a_file(tmp_path: Path) -> None:
+    labels = np.pad(np.ones((3, 4), np.int32), 1)
+    whole = BlockGrid([0], ((0, 5), (0, 6)), (5, 6), (0, 0))
+    found = look(labels, whole[0].crop, open_sides(whole[0], whole))
+    found = with_pieces(found, labels, whole[0], whole)
+    np.savez(tmp_path / "found.npz", **found.arrays())
+    with np.load(tmp_path / "found.npz") as kept:
+        again = Found.from_arrays(kept)
+    for name, array in found.arrays().items():
+        np.testing.assert_array_equal(again.arrays()[name], array)

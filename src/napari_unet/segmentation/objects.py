@@ -20,11 +20,23 @@ from scipy import ndimage
 from skimage.morphology import local_maxima
 from skimage.segmentation import watershed
 
+from napari_unet.segmentation.pieces import (
+    Sides,
+    find_pieces,
+    fits,
+    number_pieces,
+    settle,
+)
 from napari_unet.segmentation.settings import DecoderInfo
 
 
 def decode_objects(
-    foreground: NDArray[Any], distance: NDArray[Any], settings: DecoderInfo
+    foreground: NDArray[Any],
+    distance: NDArray[Any],
+    settings: DecoderInfo,
+    *,
+    inside: NDArray[np.bool_] | None = None,
+    border: Sides | None = None,
 ) -> NDArray[np.int32]:
     """Label the objects of one image.
 
@@ -34,14 +46,46 @@ def decode_objects(
         Probability that a voxel belongs to an object, 0 to 1.
     distance : ndarray, (Z) Y X
         Normalised centre distance, 0 to 1.
+    settings : DecoderInfo
+    inside : ndarray of bool, (Z) Y X, optional
+        Nothing is found outside of it.
+    border : Sides, optional
+        At which ends of the axes the image ends, too; at all by default.
 
     Returns
     -------
     ndarray of int32, (Z) Y X
         0 is background; objects are 1, 2, … without gaps.
     """
-    basins = find_basins(foreground > settings.foreground_threshold, distance)
-    return compact_labels(basins.joined(settings.prominence), settings.min_size)
+    mask = foreground > settings.foreground_threshold
+    if inside is not None:
+        mask &= inside
+    labels = find_basins(mask, distance).joined(settings.prominence)
+    return constrain(labels, settings, inside=inside, border=border)
+
+
+def constrain(
+    labels: NDArray[np.int32],
+    settings: DecoderInfo,
+    *,
+    inside: NDArray[np.bool_] | None = None,
+    border: Sides | None = None,
+) -> NDArray[np.int32]:
+    """Keep of objects (Z) Y X what the settings allow, numbered without gaps.
+
+    `inside` and `border` are those of :func:`decode_objects`.
+    """
+    if not settings.needs_pieces:
+        return compact_labels(labels, settings.min_size, settings.max_size)
+    everywhere: Sides = ((True, True),) * labels.ndim
+    numbers = number_pieces(labels)
+    pieces = find_pieces(
+        labels, numbers, ends=everywhere, border=border or everywhere, inside=inside
+    )
+    own = np.arange(int(labels.max(initial=0)) + 1, dtype=np.int32)
+    (table,), _ = settle([pieces], [own], [], settings)
+    constrained: NDArray[np.int32] = table[numbers]
+    return constrained
 
 
 @dataclass(frozen=True)
@@ -128,11 +172,13 @@ def _passes(
     return pairs[first], height[first]
 
 
-def compact_labels(labels: NDArray[Any], min_size: int = 0) -> NDArray[np.int32]:
-    """Renumber objects 1, 2, … and drop those below `min_size` voxels."""
+def compact_labels(
+    labels: NDArray[Any], min_size: int = 0, max_size: int | None = None
+) -> NDArray[np.int32]:
+    """Renumber objects 1, 2, … and drop those outside a range of sizes in voxels."""
     sizes = np.bincount(labels.ravel())
-    keep = sizes >= max(1, min_size)
-    keep[0] = False
+    keep = fits(sizes, DecoderInfo(min_size=min_size, max_size=max_size))
+    keep[:1] = False
     renumber = np.zeros(len(sizes), np.int32)
     renumber[keep] = np.arange(1, int(keep.sum()) + 1)
     compact: NDArray[np.int32] = renumber[labels]

@@ -12,13 +12,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+from napari_unet.segmentation.pieces import (
+    NO_PAIRS,
+    Pieces,
+    fits,
+    links,
+    number_pieces,
+    settle,
+)
+from napari_unet.segmentation.settings import DecoderInfo
 
 LEAST_OVERLAP = 0.5
 """Of the smaller one of two labels, as far as both blocks looked at it."""
@@ -34,14 +44,27 @@ class Found:
         Voxels in the inner part of the block; that of background comes first.
     guest : ndarray of bool, N + 1
         Seen entirely, and anchored in another block.
+    pieces : Pieces, optional
+        Of the inner part, where settings need them.
     """
 
     sizes: NDArray[np.int64]
     guest: NDArray[np.bool_]
+    pieces: Pieces | None = None
 
     @property
     def count(self) -> int:
         return len(self.sizes) - 1
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """As named arrays, for a file."""
+        pieces = {} if self.pieces is None else self.pieces.arrays()
+        return {"sizes": self.sizes, "guest": self.guest, **pieces}
+
+    @classmethod
+    def from_arrays(cls, kept: Mapping[str, NDArray[Any]]) -> Found:
+        """What :meth:`arrays` gave, perhaps among other arrays."""
+        return cls(kept["sizes"], kept["guest"], Pieces.from_arrays(kept))
 
 
 def look(
@@ -97,6 +120,14 @@ class Matches:
     same: NDArray[np.int32]
     best_of_first: NDArray[np.int32]
     best_of_second: NDArray[np.int32]
+    links: NDArray[np.int32] = field(default_factory=lambda: NO_PAIRS)
+    """Pieces that touch, where the blocks know their pieces."""
+
+    def linked(self, first: Found, second: Found, axis: int) -> Matches:
+        """With the pieces of two blocks, the second behind the first along `axis`."""
+        if first.pieces is None or second.pieces is None:
+            return self
+        return replace(self, links=links(first.pieces, second.pieces, axis))
 
 
 def match(first: NDArray[np.int32], second: NDArray[np.int32]) -> Matches:
@@ -126,25 +157,48 @@ def _best(label: NDArray[np.int64], voxels: NDArray[np.int64]) -> NDArray[np.boo
 
 
 @dataclass(frozen=True)
+class FinalLabels:
+    """Turns the labels of a block into those of the whole image.
+
+    Parameters
+    ----------
+    table : ndarray of int32
+        Final label of each label, or of each piece; 0 is background.
+    of_pieces : bool
+        Of which of the two.
+    """
+
+    table: NDArray[np.int32]
+    of_pieces: bool = False
+
+    def __call__(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Final labels for the inner part of the block, (Z) Y X."""
+        if self.of_pieces:
+            labels = number_pieces(labels)
+        final: NDArray[np.int32] = self.table[labels]
+        return final
+
+
+@dataclass(frozen=True)
 class Stitched:
     """Final labels of all objects.
 
     Parameters
     ----------
-    tables : list of ndarray of int32
-        For each block the final label of each of its own; 0 is background.
+    tables : list of FinalLabels
+        For each block.
     count : int
         Number of objects.
     """
 
-    tables: list[NDArray[np.int32]]
+    tables: list[FinalLabels]
     count: int
 
 
 def stitch(
     blocks: list[Found],
     matches: Mapping[tuple[int, int], Matches],
-    min_size: int = 0,
+    settings: DecoderInfo | None = None,
 ) -> Stitched:
     """Number objects 1, 2, … without gaps over all blocks of a sample.
 
@@ -153,9 +207,10 @@ def stitch(
     blocks : list of Found
     matches : mapping of (int, int) to Matches
         Of each two neighbouring blocks, by their places in `blocks`.
-    min_size : int
-        Smaller objects become background.
+    settings : DecoderInfo, optional
+        What objects must be like; any by default.
     """
+    settings = settings or DecoderInfo(min_size=0)
     offset = np.concatenate([[0], np.cumsum([found.count for found in blocks])])
     total = int(offset[-1])
     if total > np.iinfo(np.int32).max:
@@ -174,8 +229,9 @@ def stitch(
             pairs = best + offset[places]
             edges.append(pairs[alone[pairs[:, 0]]])
     group = _groups(total + 1, edges)
-    together = np.bincount(group, sizes)
-    keep = _any_in(group, ~guest) & (together >= max(1, min_size))
+    keep = _any_in(group, ~guest)
+    if not settings.needs_pieces:
+        keep &= fits(np.bincount(group, sizes), settings)
     keep[group[0]] = False
     number = np.zeros(len(keep), np.int32)
     number[keep] = np.arange(1, int(keep.sum()) + 1)
@@ -184,7 +240,19 @@ def stitch(
         np.concatenate([np.zeros(1, np.int32), final[1 + a : 1 + b]])
         for a, b in itertools.pairwise(offset)
     ]
-    return Stitched(tables, int(keep.sum()))
+    if not settings.needs_pieces:
+        return Stitched([FinalLabels(table) for table in tables], int(keep.sum()))
+    touching = [(a, b, found.links) for (a, b), found in matches.items()]
+    # After a stop, blocks may be missing: nothing is in them.
+    pieces = [found.pieces or _nothing() for found in blocks]
+    tables, count = settle(pieces, tables, touching, settings)
+    return Stitched([FinalLabels(t, of_pieces=True) for t in tables], count)
+
+
+def _nothing() -> Pieces:
+    zero = np.zeros(1, np.int32)
+    none = np.zeros(1, bool)
+    return Pieces(zero, zero.astype(np.int64), none, none, NO_PAIRS)
 
 
 def _groups(count: int, edges: Sequence[NDArray[np.integer[Any]]]) -> NDArray[np.int32]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,20 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.data.normalization import IntensityRange
-from napari_unet.data.source import ImageSource
+from napari_unet.data.source import Box, ImageSource
 from napari_unet.models.info import ModelInfo
 from napari_unet.prediction.blocks import Block, BlockGrid, inside
 from napari_unet.prediction.predictor import MemoryNote, Predictor, TileMaps, Work
+from napari_unet.prediction.resampling import Resampling
 from napari_unet.prediction.tiling import TileGrid
 from napari_unet.segmentation.objects import decode_objects
+from napari_unet.segmentation.pieces import Sides, find_pieces, number_pieces
 from napari_unet.segmentation.settings import DecoderInfo
-from napari_unet.segmentation.stitching import Found, Matches, look, match, stitch
+from napari_unet.segmentation.stitching import (
+    FinalLabels,
+    Found,
+    Matches,
+    look,
+    match,
+    stitch,
+)
 from napari_unet.stopping import ASK_EVERY_S, Stop, Stopped, in_background, never
 from napari_unet.training.events import Notice
 from napari_unet.workflows.outputs import Outputs, Sink, Views
-
-Decoder = Callable[[NDArray[np.float32]], NDArray[np.int32]]
-"""From the network's maps ``K (Z) Y X`` to objects 1, 2, … (Z) Y X."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,8 @@ class BlockJob:
     sink : Sink
     keep_maps : bool
         Whether the sink wants the network's maps, too.
+    mask : ImageSource, optional
+        Where it is 0, nothing is found; of the image's samples and size.
     """
 
     info: ModelInfo
@@ -58,6 +67,7 @@ class BlockJob:
     grid: BlockGrid
     sink: Sink
     keep_maps: bool = False
+    mask: ImageSource | None = None
 
     @property
     def objects(self) -> bool:
@@ -68,22 +78,67 @@ class BlockJob:
         return self.info.task == "regression"
 
     @property
+    def needs_maps(self) -> bool:
+        """Whether the most probable class of each voxel does not say enough."""
+        resampled = self.resampling is not None
+        return self.objects or self.values or self.keep_maps or resampled
+
+    @property
     def stitches(self) -> bool:
         """Whether objects are found in pieces of a sample."""
         stored = not isinstance(self.sink, Outputs)
         return self.objects and (stored or self.grid.per_sample > 1)
 
     @property
-    def decoder(self) -> Decoder:
-        """Finds objects; where they are stitched, small ones are judged afterwards."""
-        info = self.info.decoder or DecoderInfo()
+    def settings(self) -> DecoderInfo:
+        """How objects are cut from the maps."""
+        return self.info.decoder or DecoderInfo()
+
+    def decode(
+        self, maps: NDArray[np.float32], block: Block, inside: NDArray[np.bool_] | None
+    ) -> NDArray[np.int32]:
+        """Objects 1, 2, … (Z) Y X in the maps ``K (Z) Y X`` of a block.
+
+        Where they are stitched, what they must be like is judged afterwards.
+        """
+        settings = self.settings
         if self.stitches:
-            info = info.model_copy(update={"min_size": 0})
-        return lambda maps: decode_objects(maps[0], maps[1], info)
+            settings = settings.unconstrained()
+        return decode_objects(
+            maps[0],
+            maps[1],
+            settings,
+            inside=inside,
+            border=_ends(block.outer, self._image),
+        )
+
+    def inside(self, sample: int, box: Box) -> NDArray[np.bool_] | None:
+        """The mask in a box (Z) Y X of a sample; None where there is no mask."""
+        if self.mask is None:
+            return None
+        found: NDArray[np.bool_] = self.mask.read(sample, box)[0] != 0
+        return found
+
+    def look(
+        self, labels: NDArray[np.int32], block: Block, inside: NDArray[np.bool_] | None
+    ) -> Found:
+        """What has to be known of the objects of a block to stitch them."""
+        found = look(labels, block.crop, _open_sides(block, self.grid))
+        if not self.settings.needs_pieces:
+            return found
+        inner = labels[block.crop]
+        pieces = find_pieces(
+            inner,
+            number_pieces(inner),
+            ends=_ends(block.inner, self.grid.box),
+            border=_ends(block.inner, self._image),
+            inside=None if inside is None else inside[block.crop],
+        )
+        return replace(found, pieces=pieces)
 
     @property
-    def min_size(self) -> int:
-        return (self.info.decoder or DecoderInfo()).min_size
+    def _image(self) -> Box:
+        return tuple((0, n) for n in self.source.spatial_shape)
 
     def tiles(self, block: Block) -> TileGrid:
         """Tiles of all that a block looks at."""
@@ -117,7 +172,7 @@ def make_blocks(
         job.source,
         job.intensity,
         _work(job, todo, makers),
-        wanted="maps" if job.objects or job.values or job.keep_maps else "classes",
+        wanted="maps" if job.needs_maps else "classes",
         stop=stop,
     )
     try:
@@ -160,7 +215,7 @@ def _count_tiles(job: BlockJob, numbers: Sequence[int]) -> int:
     known: dict[tuple[tuple[int, int], ...], int] = {}
     total = 0
     for number in numbers:
-        box = job.grid[number].outer
+        box = job.seen(job.grid[number])
         key = tuple(
             (a % d, b - a) for (a, b), d in zip(box, job.predictor.divisor, strict=True)
         )
@@ -187,7 +242,8 @@ class _Maker:
 
     def __init__(self, job: BlockJob, block: Block) -> None:
         self._job, self._block = job, block
-        self._shape = tuple(b - a for a, b in block.outer)
+        self._seen = job.seen(block)
+        self._shape = tuple(b - a for a, b in self._seen)
         self._missing = int(np.prod(self._shape))
         self._maps: NDArray[np.float32] | None = None
         self._labels: NDArray[Any] | None = None
@@ -221,7 +277,10 @@ class _Maker:
     def finish(self) -> Callable[[], None]:
         """Make labels; what is returned puts them into the sink."""
         job, block = self._job, self._block
+        if job.resampling is not None and self._maps is not None:
+            self._maps = job.resampling.back(self._maps, self._seen, block.outer)
         maps = self._kept_maps()
+        inside = job.inside(block.sample, block.outer)
         if not job.objects:
             labels = self._labels
             if labels is None and self._maps is not None and len(self._values):
@@ -231,13 +290,15 @@ class _Maker:
                 labels = self._maps[0]  # values take the place of labels
             if labels is None:
                 raise ValueError("a block without tiles cannot be finished")
+            if inside is not None:
+                labels[~inside] = np.nan if job.values else 0
             return partial(job.sink.put, block, labels, maps)
         if self._maps is None:
             raise ValueError("a block without tiles cannot be finished")
-        labels = job.decoder(self._maps)
+        labels = job.decode(self._maps, block, inside)
         if not job.stitches:
             return partial(job.sink.put, block, labels, maps)
-        found = look(labels, block.crop, _open_sides(block, job.grid))
+        found = job.look(labels, block, inside)
         return partial(
             job.sink.put_objects,
             block,
@@ -251,6 +312,13 @@ class _Maker:
         if self._maps is None or not self._job.keep_maps:
             return None
         return self._maps[(slice(None), *self._block.crop)].astype(np.float16)
+
+
+def _ends(box: Box, whole: Box) -> Sides:
+    """Where a box ends together with a larger one."""
+    return tuple(
+        (a == low, b == high) for (a, b), (low, high) in zip(box, whole, strict=True)
+    )
 
 
 def _open_sides(block: Block, grid: BlockGrid) -> tuple[tuple[bool, bool], ...]:
@@ -270,10 +338,9 @@ def _views(labels: NDArray[np.int32], block: Block, grid: BlockGrid) -> Views:
 
 def match_blocks(job: BlockJob, axis: int, first: int, second: int) -> Matches:
     """Compare two neighbours."""
-    return match(
-        job.sink.view(job.grid[first], axis, 1),
-        job.sink.view(job.grid[second], axis, 0),
-    )
+    one, other = job.grid[first], job.grid[second]
+    found = match(job.sink.view(one, axis, 1), job.sink.view(other, axis, 0))
+    return found.linked(job.sink.found(one), job.sink.found(other), axis)
 
 
 def stitch_blocks(job: BlockJob, stop: Stop = never) -> int:
@@ -313,8 +380,8 @@ def stitch_blocks(job: BlockJob, stop: Stop = never) -> int:
 
 def final_tables(
     job: BlockJob, numbers: Sequence[int], matches: dict[tuple[int, int], Matches]
-) -> tuple[list[NDArray[np.int32]], int]:
+) -> tuple[list[FinalLabels], int]:
     """Final labels of the blocks of one sample, and how many objects it has."""
     blocks: list[Found] = [job.sink.found(job.grid[n]) for n in numbers]
-    stitched = stitch(blocks, matches, job.min_size)
+    stitched = stitch(blocks, matches, job.settings)
     return stitched.tables, stitched.count

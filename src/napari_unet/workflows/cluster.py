@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_unet.config import DeviceName, PrecisionName
 from napari_unet.data.source import ArrayLike, ImageSource
@@ -24,7 +23,7 @@ from napari_unet.errors import ConfigError, DataError
 from napari_unet.generators import exhaust
 from napari_unet.image_io.raw import SqueezedArray
 from napari_unet.models.model import Model
-from napari_unet.segmentation.stitching import Matches
+from napari_unet.segmentation.stitching import FinalLabels, Matches
 from napari_unet.workflows.blocks import (
     BlockJob,
     TileDone,
@@ -32,7 +31,9 @@ from napari_unet.workflows.blocks import (
     make_blocks,
     match_blocks,
 )
-from napari_unet.workflows.prediction import (
+from napari_unet.workflows.preparation import Options, prepare
+from napari_unet.workflows.stored import (
+    Layout,
     StoredPrediction,
     StorePlan,
     finish_store,
@@ -95,13 +96,15 @@ def predict_on_cluster(
     source: ImageSource,
     path: str | Path,
     *,
+    maps: str | Path | None = None,
     image: str | None = None,
     zarr_format: int = 3,
     overwrite: bool = False,
     views: bool = False,
+    resample: bool = False,
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
-) -> Generator[TileDone, None, StoredPrediction]:
+) -> Generator[TileDone | Notice, None, StoredPrediction]:
     """:func:`~napari_unet.workflows.predict_to_store` with the workers of a cluster.
 
     Parameters
@@ -114,22 +117,22 @@ def predict_on_cluster(
     """
     from distributed import as_completed
 
-    plan = plan_store(
-        Model.load(model),
-        source,
+    layout = Layout(
         Path(path).absolute(),
-        image=image,
-        zarr_format=zarr_format,
-        overwrite=overwrite,
-        views=views,
-        device=device,
-        precision=precision,
+        None if maps is None else Path(maps).absolute(),
+        image,
+        zarr_format,
     )
+    options = Options(views, resample, device, precision)
+    prepared = prepare(Model.load(model), source, options)
+    shared = SharedSource.of(source)
+    plan = plan_store(prepared, layout, options, overwrite=overwrite)
     done = finished_store(plan)
     if done is not None:
         return done
-    shared = SharedSource.of(source)
-    job = store_job(plan, Model.load(model), source)
+    if prepared.advice:
+        yield Notice(prepared.advice)
+    job = store_job(plan, prepared)
     call = partial(_call, plan, str(Path(model).absolute()), shared)
     numbers = [n for n in range(len(job.grid)) if not job.sink.is_done(job.grid[n])]
 
@@ -161,8 +164,7 @@ def predict_on_cluster(
             objects = max(objects, count)
             for _ in on_all(_relabel, list(of_sample), tables):
                 pass
-    finish_store(job, objects)
-    return StoredPrediction(plan.path, complete=True, objects=objects)
+    return finish_store(plan, job, objects)
 
 
 class SharedSource:
@@ -242,7 +244,7 @@ def _open(place: tuple[Any, ...]) -> ArrayLike:
 @lru_cache(maxsize=2)
 def _job(plan: StorePlan, model: str, shared: SharedSource) -> BlockJob:
     """In a worker: opened once for all of its blocks."""
-    return store_job(plan, Model.load(model), shared.open())
+    return store_job(plan, prepare(Model.load(model), shared.open(), plan.options))
 
 
 def _call(
@@ -263,5 +265,5 @@ def _match(job: BlockJob, axis: int, first: int, second: int) -> Matches:
     return match_blocks(job, axis, first, second)
 
 
-def _relabel(job: BlockJob, number: int, table: NDArray[np.int32]) -> None:
+def _relabel(job: BlockJob, number: int, table: FinalLabels) -> None:
     job.sink.relabel(job.grid[number], table)

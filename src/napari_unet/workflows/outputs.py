@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_unet.data.source import Box, ImageSource, sample_index
 from napari_unet.prediction.blocks import Block, inside
-from napari_unet.segmentation.stitching import Found
+from napari_unet.segmentation.stitching import FinalLabels, Found
 
 Views = dict[tuple[int, int], NDArray[np.int32]]
 """What a block saw where a neighbour looked, too: by axis, and 0 before or 1 after."""
@@ -49,7 +49,7 @@ class Sink(Protocol):
 
     def found(self, block: Block) -> Found: ...
     def view(self, block: Block, axis: int, side: int) -> NDArray[np.int32]: ...
-    def relabel(self, block: Block, table: NDArray[np.int32]) -> None:
+    def relabel(self, block: Block, table: FinalLabels) -> None:
         """Write the final labels of a block; may be done twice."""
         ...
 
@@ -142,9 +142,9 @@ class Outputs:
     def view(self, block: Block, axis: int, side: int) -> NDArray[np.int32]:
         return self._views[block.number][axis, side]
 
-    def relabel(self, block: Block, table: NDArray[np.int32]) -> None:
+    def relabel(self, block: Block, table: FinalLabels) -> None:
         part = self._sample(self.labels, block.position)[inside(block.inner, self.box)]
-        part[...] = table[part]
+        part[...] = table(part)
 
     def _sample(self, array: NDArray[Any], position: int) -> NDArray[Any]:
         """A view of one sample, (Z) Y X."""

@@ -14,7 +14,7 @@ from napari_unet.errors import DataError
 from napari_unet.files import atomic_file
 from napari_unet.image_io.label_store import LabelStore
 from napari_unet.prediction.blocks import Block
-from napari_unet.segmentation.stitching import Found
+from napari_unet.segmentation.stitching import FinalLabels, Found
 from napari_unet.workflows.outputs import Views
 
 
@@ -38,6 +38,9 @@ class StoreSink:
         Lengths of its axes that are not spatial.
     parts : LabelStore, optional
         Labels of single blocks, where objects are to be stitched.
+    maps : LabelStore, optional
+        The network's maps. They are written before labels, so that a block which has
+        labels has them.
     """
 
     def __init__(
@@ -45,8 +48,9 @@ class StoreSink:
         store: LabelStore,
         sample_shape: tuple[int, ...],
         parts: LabelStore | None = None,
+        maps: LabelStore | None = None,
     ) -> None:
-        self.store, self.parts = store, parts
+        self.store, self.parts, self.maps = store, parts, maps
         self._sample_shape = sample_shape
 
     def _index(self, block: Block) -> tuple[int, ...]:
@@ -56,6 +60,9 @@ class StoreSink:
         return parts_folder(self.store.path) / "seams" / f"{block.number}.npz"
 
     def is_done(self, block: Block) -> bool:
+        # Maps may be wanted that were not when the labels were made.
+        if self.maps and not self.maps.has(self._index(block), block.inner):
+            return False
         if self.parts is not None and self._seams(block).is_file():
             return True
         return self.is_final(block)
@@ -67,7 +74,12 @@ class StoreSink:
     def put(
         self, block: Block, labels: NDArray[Any], maps: NDArray[np.float16] | None
     ) -> None:
+        self._put_maps(block, maps)
         self.store.write(self._index(block), block.inner, labels)
+
+    def _put_maps(self, block: Block, maps: NDArray[np.float16] | None) -> None:
+        if self.maps is not None and maps is not None:
+            self.maps.write(self._index(block), block.inner, maps)
 
     def put_partial(self, block: Block, labels: NDArray[Any]) -> None:
         """Nothing: a block is there as a whole or not at all."""
@@ -82,6 +94,7 @@ class StoreSink:
     ) -> None:
         if self.parts is None:
             raise ValueError("a sink for classes got objects")
+        self._put_maps(block, maps)
         self.parts.write(self._index(block), block.inner, labels)
         seen = {f"{axis}_{side}": view for (axis, side), view in views.items()}
         path = self._seams(block)
@@ -90,8 +103,7 @@ class StoreSink:
                 np.savez_compressed(
                     file,
                     allow_pickle=False,
-                    sizes=found.sizes,
-                    guest=found.guest,
+                    **found.arrays(),
                     **seen,
                 )
         except OSError as error:
@@ -102,23 +114,25 @@ class StoreSink:
 
     def found(self, block: Block) -> Found:
         with np.load(self._seams(block), allow_pickle=False) as kept:
-            return Found(kept["sizes"], kept["guest"])
+            return Found.from_arrays(kept)
 
     def view(self, block: Block, axis: int, side: int) -> NDArray[np.int32]:
         with np.load(self._seams(block), allow_pickle=False) as kept:
             view: NDArray[np.int32] = kept[f"{axis}_{side}"]
             return view
 
-    def relabel(self, block: Block, table: NDArray[np.int32]) -> None:
+    def relabel(self, block: Block, table: FinalLabels) -> None:
         if self.parts is None:
             raise ValueError("classes have no labels of their own in each block")
         if self.is_final(block):
             return
         index = self._index(block)
         labels = self.parts.read(index, block.inner)
-        self.store.write(index, block.inner, table[labels])
+        self.store.write(index, block.inner, table(labels))
 
     def finish(self, **note: Any) -> None:
         """Say that the result is complete, and remove what only served to make it."""
+        if self.maps is not None:
+            self.maps.update_note(complete=True)
         self.store.update_note(complete=True, **note)
         shutil.rmtree(parts_folder(self.store.path), ignore_errors=True)
