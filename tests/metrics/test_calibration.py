@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_unet.metrics import reliability
+from napari_unet.metrics.calibration import fit_temperature, tempered, tempered_one
 
 
 def maps_of(confidence, chosen, n=3):
@@ -63,3 +64,60 @@ def test_images_are_pooled_by_their_pixels():
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="does not fit"):
         reliability(np.zeros((2, 4)), np.zeros(5, int), (0, 1))
+
+
+def drawn(temperature, n=60_000, k=3, seed=0):
+    """Maps that are `temperature` times too sure, and truth drawn from honest ones."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 2, (k, n))
+    honest = np.exp(logits) / np.exp(logits).sum(0)
+    truth = (rng.random(n)[None] > honest.cumsum(0)).sum(0).clip(max=k - 1)
+    bold = np.exp(temperature * logits)
+    return bold / bold.sum(0), honest, truth
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1.0, 2.5])
+@pytest.mark.parametrize("k", [2, 4])
+def test_the_temperature_by_which_maps_are_too_sure_is_found(temperature, k):
+    bold, honest, truth = drawn(temperature, k=k)
+    found = fit_temperature([(bold, truth)])
+    assert found == pytest.approx(temperature, rel=0.05)
+    np.testing.assert_allclose(tempered(bold, temperature), honest, atol=0.01)
+    values = tuple(range(k))
+    after = reliability(tempered(bold, found), truth, values).ece
+    assert after < 0.015
+    if temperature != 1:
+        assert after < reliability(bold, truth, values).ece / 2
+
+
+def test_no_decision_changes_and_maps_sum_to_one():
+    bold, _, _ = drawn(1.0, n=500)
+    cool = tempered(bold, 3.0)
+    np.testing.assert_array_equal(cool.argmax(0), bold.argmax(0))
+    np.testing.assert_allclose(cool.sum(0), 1, atol=1e-5)
+    assert np.isfinite(tempered(np.array([[1.0], [0.0]]), 0.4)).all()
+
+
+def test_one_of_two_classes_is_cooled_like_both():
+    probability = np.linspace(0.01, 0.99, 30)
+    logit = np.log(probability / (1 - probability))
+    expected = 1 / (1 + np.exp(-logit / 2))
+    np.testing.assert_allclose(tempered_one(probability, 2.0), expected, atol=1e-5)
+
+
+def test_pixels_that_nobody_annotated_do_not_count():
+    bold, _, truth = drawn(2.0)
+    some = truth.copy()
+    some[::2] = -1
+    wrong = np.where(some < 0, 0.0, bold)
+    wrong[0, ::2] = 1.0
+    found = fit_temperature([(wrong, some)])
+    assert found == pytest.approx(fit_temperature([(bold[:, 1::2], truth[1::2])]))
+
+
+def test_nothing_is_said_where_nearly_nothing_is_wrong():
+    maps = np.array([[0.9] * 500, [0.1] * 500])
+    truth = np.zeros(500, int)
+    truth[:10] = 1
+    assert fit_temperature([(maps, truth)]) == 1.0
+    assert fit_temperature([]) == 1.0

@@ -298,3 +298,30 @@ def test_tiles_follow_the_memory_that_is_free(monkeypatch: pytest.MonkeyPatch) -
     assert large == (1000, 1000)
     assert np.prod(small) < 300_000
     assert min(core(1)) >= net.divisor[0]
+
+
+@pytest.mark.parametrize("views", [False, True])
+def test_a_temperature_cools_probabilities_and_leaves_distances(views: bool) -> None:
+    image = np.random.default_rng(0).random((24, 30)).astype(np.float32)
+    net = network(2)
+
+    def found(task: str, temperature: float) -> NDArray[np.float32]:
+        out = np.zeros((2, *image.shape), np.float32)
+        predictor = Predictor(
+            net, task, CPU, torch.float32, views=views, temperature=temperature
+        )
+        for part in predictor.run(ImageSource((image,), "YX"), RANGE, 0):
+            if isinstance(part, TileMaps):
+                out[(slice(None), *part.tile.target)] = part.maps[:2]
+        return out
+
+    plain, cool = found("objects", 1.0), found("objects", 2.0)
+    np.testing.assert_allclose(cool[1], plain[1], atol=1e-6)
+    assert (np.abs(cool[0] - 0.5) < np.abs(plain[0] - 0.5)).mean() > 0.99
+    plain, cool = found("classes", 1.0), found("classes", 2.0)
+    np.testing.assert_allclose(cool.sum(0), 1, atol=1e-5)
+    if not views:
+        np.testing.assert_array_equal(cool.argmax(0), plain.argmax(0))
+        np.testing.assert_allclose(
+            np.log(cool[0] / cool[1]) * 2, np.log(plain[0] / plain[1]), atol=1e-4
+        )

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +13,13 @@ from napari_unet.config import training_config
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import ConfigError, DataError
+from napari_unet.models.info import CalibrationInfo
 from napari_unet.models.model import Model
+from napari_unet.segmentation.settings import DecoderInfo
 from napari_unet.training.events import Finished, Saved, Started, StepDone, Validated
 from napari_unet.training.trainer import Trainer
-from napari_unet.workflows import exhaust
+from napari_unet.training.validation import Validation
+from napari_unet.workflows import exhaust, predict
 from napari_unet.workflows.training import TrainingSetup
 
 
@@ -122,7 +127,7 @@ def test_a_broken_loss_ends_the_run_and_keeps_the_last_good_weights(
 
 
 def test_events_tell_the_whole_story(tmp_path: Path) -> None:
-    autosave = tmp_path / "best.unet.zip"
+    autosave = tmp_path / "best.bioimage.io.zip"
     model, events = run(
         {"task": "objects", "max_steps": 20, "patience": 100}, autosave=autosave
     )
@@ -144,7 +149,7 @@ def test_the_best_weights_reach_the_disk_while_it_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workflows.training, "SECONDS_BETWEEN_SAVES", 0.0)
-    path, checkpoint = tmp_path / "a.unet.zip", tmp_path / "a.checkpoint.zip"
+    path, checkpoint = tmp_path / "a.bioimage.io.zip", tmp_path / "a.checkpoint.zip"
     generator = workflows.train(
         [blobs("classes")],
         training_config(**SMALL, max_steps=50),
@@ -216,3 +221,38 @@ def test_outputs_that_only_help_learning_are_not_in_the_model(ndim: int) -> None
     for name, tensor in model.network.state_dict().items():
         kept = best[name][tuple(slice(n) for n in tensor.shape)]
         torch.testing.assert_close(tensor, kept)
+
+
+@pytest.mark.parametrize("task", ["classes", "objects"])
+def test_how_sure_a_model_may_be_is_fitted_and_its_decoder_to_that(
+    task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        "napari_unet.training.validation.fit_temperature", lambda pairs: 2.0
+    )
+    fit = Validation.fit_decoder
+
+    def watched(self: Validation, maps: Any) -> DecoderInfo:
+        seen.extend(m.copy() for m in maps)
+        return fit(self, maps)
+
+    monkeypatch.setattr(Validation, "fit_decoder", watched)
+    model, _ = run({"task": task, "max_steps": 3})
+    calibration = model.info.calibration
+    assert calibration.temperature == 2.0
+    assert calibration.ece_before is not None
+    assert calibration.ece_after is not None
+    source = blobs(task, 2).source
+    found = exhaust(predict(model, source, probabilities=True))
+    once = replace(
+        model, info=model.info.model_copy(update={"calibration": CalibrationInfo()})
+    )
+    plain = exhaust(predict(once, source, probabilities=True))
+    bold = plain.probabilities[0].astype(float).clip(1e-3, 1 - 1e-3)
+    cool = found.probabilities[0].astype(float)
+    if task == "objects":
+        assert seen
+    inner = np.abs(bold - 0.5) < 0.45
+    expected = 1 / (1 + ((1 - bold) / bold) ** 0.5)
+    np.testing.assert_allclose(cool[inner], expected[inner], atol=0.01)

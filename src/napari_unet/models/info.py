@@ -16,7 +16,7 @@ from napari_unet.data.normalization import NormalizationInfo
 from napari_unet.networks.info import NetworkInfo
 from napari_unet.segmentation.settings import DecoderInfo
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the model file that this program writes."""
 
 
@@ -69,6 +69,20 @@ class TrainingSummary(_Part):
     versions: dict[str, str] = {}
 
 
+class CalibrationInfo(_Part):
+    """How sure the network is allowed to be, fitted on the held-out part.
+
+    Logits are divided by the temperature before they become probabilities (Guo et al.
+    2017): the most probable class stays the same.
+    """
+
+    temperature: float = Field(1.0, gt=0)
+    ece_before: float | None = None
+    """Expected calibration error on the held-out part at temperature 1 …"""
+    ece_after: float | None = None
+    """… and at the one above. Both on what it was fitted to."""
+
+
 class ModelInfo(_Part):
     """Everything about a model but its weights."""
 
@@ -83,6 +97,7 @@ class ModelInfo(_Part):
     network: NetworkInfo
     normalization: NormalizationInfo = NormalizationInfo()
     decoder: DecoderInfo | None = None
+    calibration: CalibrationInfo = CalibrationInfo()
     voxel_size: list[float] = []
     """Median voxel size of the training images along ``spatial``."""
     unit: str = "pixel"

@@ -110,6 +110,8 @@ class Predictor:
         equal the whole image), and in 3D at most `HALO_3D`.
     views : bool
         Average over flips and quarter turns: eight times the work.
+    temperature : float
+        Divides logits before they become probabilities; the most probable class stays.
     """
 
     def __init__(
@@ -122,9 +124,11 @@ class Predictor:
         tile: Sequence[int] | None = None,
         halo: Sequence[int] | None = None,
         views: bool = False,
+        temperature: float = 1.0,
     ) -> None:
         description = cast("Network", network)
         self.task, self.views = task, views
+        self.temperature = temperature
         self.divisor = description.divisor
         self._ndim = len(self.divisor)
         if halo is None:
@@ -309,7 +313,13 @@ class Predictor:
     def _normalized(self, logits: Tensor, dim: int) -> Tensor:
         if self.task == "regression":
             return logits  # values already
-        return logits.softmax(dim=dim) if self.task == "classes" else logits.sigmoid()
+        if self.task == "classes":
+            return (logits / self.temperature).softmax(dim=dim)
+        if self.temperature != 1:
+            # Of the foreground alone: the centre distance is no probability.
+            foreground, rest = logits.tensor_split([1], dim=dim)
+            logits = torch.cat([foreground / self.temperature, rest], dim=dim)
+        return logits.sigmoid()
 
     def _make_room(self, batch: list[Work], queue: _ReadAhead) -> MemoryNote:
         """Do with less memory: smaller batches, then smaller tiles, then the CPU."""

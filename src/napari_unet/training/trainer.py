@@ -18,6 +18,7 @@ from napari_unet.data.sampling import Batch, PatchSampler
 from napari_unet.device import autocast, memory_format
 from napari_unet.losses.objectives import ObjectiveSettings, make_objective
 from napari_unet.metrics.values import ValueErrors
+from napari_unet.models.info import CalibrationInfo
 from napari_unet.networks.registry import build_network
 from napari_unet.segmentation.settings import DecoderInfo
 from napari_unet.stopping import Stop, never
@@ -282,13 +283,23 @@ class Trainer:
         network.load_state_dict(without_extra(state, network))
         return network.eval()
 
-    def fit_decoder(self, network: nn.Module) -> tuple[DecoderInfo, float | None]:
-        """Decoder thresholds for `network`, and the score with them."""
+    def fit_outputs(
+        self, network: nn.Module
+    ) -> tuple[CalibrationInfo, DecoderInfo | None, float | None]:
+        """How sure `network` may be, its decoder, and the score with them.
+
+        Everything is fitted on the held-out part, the decoder to probabilities that
+        are calibrated.
+        """
+        objects = self.config.task == "objects"
         if self.validation is None:
-            return DecoderInfo(), None
+            return CalibrationInfo(), DecoderInfo() if objects else None, None
         maps = self.validation.maps(network, self.device, self.precision)
+        calibration = self.validation.calibrate(maps)
+        if not objects:
+            return calibration, None, self.progress.best_score
         decoder = self.validation.fit_decoder(maps)
-        return decoder, self.validation.score(maps, decoder)
+        return calibration, decoder, self.validation.score(maps, decoder)
 
     def value_errors(self, network: nn.Module) -> ValueErrors | None:
         """Errors of a regression on the held-out part; ``None`` without one."""

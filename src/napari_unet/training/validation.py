@@ -15,9 +15,17 @@ from napari_unet.data.classes import ClassInfo
 from napari_unet.data.sampling import Region
 from napari_unet.data.targets import make_target
 from napari_unet.losses.objectives import Objective, ObjectiveSettings, make_objective
+from napari_unet.metrics.calibration import (
+    both,
+    fit_temperature,
+    reliability,
+    tempered,
+    tempered_one,
+)
 from napari_unet.metrics.classes import class_scores, confusion
 from napari_unet.metrics.objects import match_objects, pool
 from napari_unet.metrics.values import ValueErrors, pool_values, value_errors
+from napari_unet.models.info import CalibrationInfo
 from napari_unet.prediction.predictor import Predictor, TileMaps
 from napari_unet.segmentation.objects import (
     compact_labels,
@@ -158,6 +166,31 @@ class Validation:
         ]
         return pool(counts).mean_ap()
 
+    def calibrate(self, maps: Sequence[NDArray[np.float32]]) -> CalibrationInfo:
+        """Fit the temperature, and change the maps accordingly.
+
+        The centre distance of objects and values are no probabilities and stay.
+        """
+        if self.task == "regression":
+            return CalibrationInfo()
+        pairs = [
+            (both(m[0]) if self.task == "objects" else m, t.index)
+            for t, m in zip(self._truths, maps, strict=True)
+        ]
+        temperature = round(fit_temperature(pairs), 4)
+        if temperature == 1:
+            return CalibrationInfo()
+        before = _ece(pairs)
+        after = _ece([(tempered(m, temperature), index) for m, index in pairs])
+        for m in maps:
+            if self.task == "objects":
+                m[0] = tempered_one(m[0], temperature)
+            else:
+                m[:] = tempered(m, temperature)
+        return CalibrationInfo(
+            temperature=temperature, ece_before=before, ece_after=after
+        )
+
     def fit_decoder(self, maps: Sequence[NDArray[np.float32]]) -> DecoderInfo:
         """Thresholds with the best score on the held-out part.
 
@@ -204,6 +237,11 @@ class Validation:
                         min_size=min_size,
                     )
         return best
+
+
+def _ece(pairs: Sequence[tuple[NDArray[np.float32], NDArray[np.int16]]]) -> float:
+    found = [reliability(m, index, tuple(range(len(m)))) for m, index in pairs]
+    return sum(found[1:], found[0]).ece
 
 
 def _truth(region: Region, task: Task, classes: Sequence[ClassInfo]) -> _Truth:

@@ -26,7 +26,7 @@ from napari_unet.data.split import Part, Split, split_annotations, whole_parts
 from napari_unet.device import describe, pick_device, pick_precision, versions
 from napari_unet.errors import AnnotationError, ConfigError, DataError
 from napari_unet.losses.objectives import make_objective
-from napari_unet.models.info import ModelInfo, TrainingSummary
+from napari_unet.models.info import CalibrationInfo, ModelInfo, TrainingSummary
 from napari_unet.models.model import Model
 from napari_unet.segmentation.settings import DecoderInfo
 from napari_unet.stopping import Stop, never
@@ -219,11 +219,10 @@ class TrainingSetup:
         """The best weights so far as a model."""
         trainer = self.trainer
         network = trainer.best_network()
-        decoder, score = None, trainer.progress.best_score
-        if self.config.task == "objects":
-            decoder = DecoderInfo()
-            if finished is not None:
-                decoder, score = trainer.fit_decoder(network)
+        calibration, score = CalibrationInfo(), trainer.progress.best_score
+        decoder = DecoderInfo() if self.config.task == "objects" else None
+        if finished is not None and self.config.task != "regression":
+            calibration, decoder, score = trainer.fit_outputs(network)
         source = self.split.training[0].annotation.source
         names = sorted({p.annotation.source.name for p in self.split.training})
         summary = TrainingSummary(
@@ -248,6 +247,7 @@ class TrainingSetup:
             network=self.plan.network,
             normalization=self.percentiles,
             decoder=decoder,
+            calibration=calibration,
             voxel_size=list(self.plan.voxel_size),
             unit=source.unit,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
