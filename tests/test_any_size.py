@@ -16,7 +16,7 @@ from napari_unet.config import Task
 from napari_unet.data.classes import make_classes, object_classes
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import DataError
-from napari_unet.image_io import read_image, read_labels
+from napari_unet.image_io import label_store, read_image, read_labels
 from napari_unet.image_io.label_store import store_note
 from napari_unet.models.info import ModelInfo
 from napari_unet.models.model import Model
@@ -26,9 +26,9 @@ from napari_unet.segmentation.settings import DecoderInfo
 from napari_unet.workflows import (
     TileDone,
     exhaust,
+    grids,
     predict,
     predict_to_store,
-    prediction,
 )
 from napari_unet.workflows.store_sink import parts_folder
 
@@ -100,12 +100,9 @@ def image(shape: tuple[int, ...], seed: int = 0) -> NDArray[np.uint16]:
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {
-        "BLOCK": {2: (64, 64), 3: (16, 32, 32)},
-        "CHUNK": {2: (32, 32), 3: (8, 16, 16)},
-        "MARGIN": {2: 24, 3: 10},
-    }.items():
-        monkeypatch.setattr(prediction, name, value)
+    monkeypatch.setattr(grids, "BLOCK", {2: (64, 64), 3: (16, 32, 32)})
+    monkeypatch.setattr(grids, "MARGIN", {2: 24, 3: 10})
+    monkeypatch.setattr(label_store, "CHUNK", {2: (32, 32), 3: (8, 16, 16)})
 
 
 def same_partition(a: NDArray[Any], b: NDArray[Any]) -> bool:
@@ -157,7 +154,7 @@ def test_the_store_holds_what_memory_holds(
 def test_in_memory_large_samples_go_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     model, source = make_model("objects"), ImageSource((image((170, 150)),), "YX")
     whole = exhaust(predict(model, source, **EXACT)).labels
-    monkeypatch.setattr(prediction, "WHOLE_VOXELS", 1000)
+    monkeypatch.setattr(grids, "WHOLE_VOXELS", 1000)
     blocks = exhaust(predict(model, source, **EXACT)).labels
     assert same_partition(whole, blocks)
     part = exhaust(predict(model, source, region=((20, 150), (11, 140)), **EXACT))

@@ -13,8 +13,8 @@ import pytest
 import zarr
 
 from napari_unet.errors import ConfigError, DataError
-from napari_unet.image_io import read_image, read_labels
-from napari_unet.workflows import TileDone, exhaust, predict_to_store, prediction
+from napari_unet.image_io import label_store, read_image, read_labels
+from napari_unet.workflows import TileDone, exhaust, grids, predict_to_store
 
 pytest.importorskip("distributed", reason="the extra 'distributed' is not installed")
 
@@ -38,11 +38,11 @@ def test_a_worker_that_is_killed_costs_only_its_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     any_size = _helpers()
-    monkeypatch.setattr(prediction, "BLOCK", {2: (64, 64)})
-    monkeypatch.setattr(prediction, "CHUNK", {2: (64, 64)})
-    monkeypatch.setattr(prediction, "MARGIN", {2: 24})
+    monkeypatch.setattr(grids, "BLOCK", {2: (64, 64)})
+    monkeypatch.setattr(grids, "MARGIN", {2: 24})
+    monkeypatch.setattr(label_store, "CHUNK", {2: (64, 64)})
     model = any_size.make_model("objects")
-    path = model.save(tmp_path / "m.unet.zip")
+    path = model.save(tmp_path / "m.bioimage.io.zip")
     pixels = any_size.image((300, 280))
     zarr.create_array(str(tmp_path / "i.zarr"), data=pixels, chunks=(64, 64))
     source = read_image(tmp_path / "i.zarr", "YX")

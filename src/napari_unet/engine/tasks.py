@@ -35,7 +35,7 @@ from napari_unet.training.events import as_message
 from napari_unet.workflows import exhaust, predict_to_store
 from napari_unet.workflows import predict as predict_events
 from napari_unet.workflows import train as train_events
-from napari_unet.workflows.prediction import resumable_path
+from napari_unet.workflows.stored import resumable_path
 
 __all__ = [
     "boundaries",

@@ -1,4 +1,4 @@
-"""Labels in OME-Zarr, written piece by piece.
+"""Labels, values or maps in OME-Zarr, written piece by piece.
 
 A piece is one or several chunks, and each chunk appears under its name only when it is
 complete: zarr writes beside it and renames. Smaller copies for viewing (a pyramid) are
@@ -8,7 +8,6 @@ written with each piece, before it: a piece whose full resolution is there is do
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,14 @@ from numpy.typing import NDArray
 from napari_unet.data.classes import ClassInfo
 from napari_unet.data.source import Box
 from napari_unet.errors import DataError
-from napari_unet.image_io.raw import UNITS
+from napari_unet.image_io.labels_group import (
+    FILES,
+    list_labels,
+    open_group,
+    read_attributes,
+    unlist_labels,
+)
+from napari_unet.image_io.ome_metadata import StoreMetadata
 
 if TYPE_CHECKING:
     import zarr
@@ -37,7 +43,7 @@ NOTE = "napari-unet"
 
 
 class LabelStore:
-    """An OME-Zarr image of labels.
+    """An OME-Zarr image of labels, of values, or of maps along C.
 
     Parameters
     ----------
@@ -71,22 +77,29 @@ class LabelStore:
         """Where a box (Z) Y X of one sample lies along the store's axes."""
         samples = iter(index)
         spans = dict(zip(self.spatial, box, strict=True))
+        if "C" in self.axes:
+            spans["C"] = (0, self.shape[self.axes.index("C")])
         return tuple(
             slice(*spans[a]) if a in spans else next(samples) for a in self.axes
         )
 
-    def _to_store(self, labels: NDArray[Any]) -> NDArray[Any]:
-        order = [a for a in self.axes if a in self.spatial]
-        return labels.transpose([self.spatial.index(a) for a in order])
+    @property
+    def _letters(self) -> str:
+        """Axes of what is written and read: (C) (Z) Y X."""
+        return ("C" if "C" in self.axes else "") + self.spatial
+
+    def _to_store(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        order = [a for a in self.axes if a in self._letters]
+        return pixels.transpose([self._letters.index(a) for a in order])
 
     def read(self, index: Sequence[int], box: Box) -> NDArray[Any]:
-        """Labels (Z) Y X of a box of the sample at `index`, its place on other axes."""
+        """Pixels (C) (Z) Y X of a box of the sample at `index`, its place elsewhere."""
         part = np.asarray(self.levels[0][self._key(index, box)])
-        order = [a for a in self.axes if a in self.spatial]
-        return part.transpose([order.index(a) for a in self.spatial])
+        order = [a for a in self.axes if a in self._letters]
+        return part.transpose([order.index(a) for a in self._letters])
 
-    def write(self, index: Sequence[int], box: Box, labels: NDArray[Any]) -> None:
-        """Write whole chunks at all levels, full resolution last.
+    def write(self, index: Sequence[int], box: Box, pixels: NDArray[Any]) -> None:
+        """Write whole chunks (C) (Z) Y X at all levels, full resolution last.
 
         Raises
         ------
@@ -100,7 +113,7 @@ class LabelStore:
                     (a, b) if axis == "Z" else (a // step, math.ceil(b / step))
                     for axis, (a, b) in zip(self.spatial, box, strict=True)
                 )
-                thin = labels[..., ::step, ::step].astype(self.dtype, copy=False)
+                thin = pixels[..., ::step, ::step].astype(self.dtype, copy=False)
                 self.levels[level][self._key(index, small)] = self._to_store(thin)
         except OSError as error:
             raise DataError(
@@ -157,11 +170,11 @@ class LabelStore:
 
     def note(self) -> dict[str, Any]:
         """What the store says about itself."""
-        return dict(_open_group(self.path).attrs.get(NOTE, {}))
+        return dict(open_group(self.path).attrs.get(NOTE, {}))
 
     def update_note(self, **values: Any) -> None:
         """Change what the store says about itself."""
-        group = _open_group(self.path, "r+")
+        group = open_group(self.path, "r+")
         group.attrs[NOTE] = {**dict(group.attrs.get(NOTE, {})), **values}
 
 
@@ -179,26 +192,24 @@ def create_label_store(
     image: str | None = None,
     zarr_format: int = 3,
     chunk: Sequence[int] | None = None,
+    channel_names: Sequence[str] = (),
 ) -> LabelStore:
     """Make an empty store; nothing may be there yet.
 
     Parameters
     ----------
     path : Path
-        Folder of the store. Directly in a group ``labels``, it is listed there.
+        Folder of the store. With `image`, it is listed in the group that it lies in.
     axes, shape
-        Of the labels; letters out of ``TZYX``.
+        Of the array; letters out of ``TCZYX``.
     spatial : str
         Axes along which networks see.
     dtype : str
-    voxel_size : sequence of float
-        Along the spatial axes of `axes`, Z Y X; the last ones count where fewer.
-    classes : sequence of ClassInfo
-        For names and colours.
+        Whole numbers are labels; decimals are values, and NaN until they are written.
+    voxel_size, unit, classes, image, channel_names
+        As in :class:`~napari_unet.image_io.ome_metadata.StoreMetadata`.
     note : mapping
         Plain values that the store remembers.
-    image : str, optional
-        Path of the image from the store, where labels lie in its ``labels`` group.
     zarr_format : {2, 3}
         2 is written as OME-Zarr 0.4, 3 as 0.5.
     chunk : sequence of int, optional
@@ -211,58 +222,64 @@ def create_label_store(
     """
     import zarr
 
+    whole_numbers = np.dtype(dtype).kind in "bui"
+    metadata = StoreMetadata(
+        name=path.name.partition(".")[0],
+        axes=axes,
+        voxel_size=voxel_size,
+        unit=unit,
+        labels=whole_numbers,
+        classes=classes,
+        image=image,
+        channel_names=channel_names,
+    )
     size = dict(zip(spatial, chunk or CHUNK[len(spatial)], strict=True))
     chunks = [min(size.get(a, 1), n) for a, n in zip(axes, shape, strict=True)]
     try:
-        group = zarr.create_group(str(path), zarr_format=zarr_format)
-        names: dict[str, Any] = {}
-        if zarr_format == 3:
-            names["dimension_names"] = [a.lower() for a in axes]
-        else:
-            names["chunk_key_encoding"] = {"name": "v2", "separator": "/"}
-        levels = []
-        for level in range(_levels(axes, shape, size)):
-            step = [2**level if a in "YX" else 1 for a in axes]
-            level_chunks = [
-                max(1, math.ceil(c / s)) for c, s in zip(chunks, step, strict=True)
-            ]
-            levels.append(
-                group.create_array(
-                    str(level),
-                    shape=[math.ceil(n / s) for n, s in zip(shape, step, strict=True)],
-                    chunks=tuple(level_chunks),
-                    dtype=dtype,
-                    fill_value=0,
-                    **names,
-                )
+        group = zarr.create_group(str(path), zarr_format=zarr_format)  # type: ignore[arg-type]
+        levels = [
+            _create_level(
+                group, level, axes, shape, chunks, dtype, 0 if whole_numbers else np.nan
             )
-        multiscale = {
-            "name": path.name.partition(".")[0],
-            "axes": [_axis(a, unit) for a in axes],
-            "datasets": [
-                _dataset(level, axes, voxel_size) for level in range(len(levels))
-            ],
-            "type": "nearest",
-        }
-        label = _image_label(classes, image)
-        if zarr_format == 3:
-            group.attrs["ome"] = {
-                "version": "0.5",
-                "multiscales": [multiscale],
-                "image-label": label,
-            }
-        else:
-            group.attrs["multiscales"] = [{"version": "0.4", **multiscale}]
-            group.attrs["image-label"] = {"version": "0.4", **label}
+            for level in range(_levels(axes, shape, size))
+        ]
+        for key, value in metadata.attributes(len(levels), zarr_format).items():
+            group.attrs[key] = value
         group.attrs[NOTE] = dict(note or {})
         if image is not None:
-            _list_in_group(path, zarr_format)
+            list_labels(path, zarr_format)
     except OSError as error:
         raise DataError(
             f"{path} could not be made: {error.strerror or error}. "
             "Choose another folder."
         ) from error
     return LabelStore(path, levels, axes, spatial)
+
+
+def _create_level(
+    group: Any,
+    level: int,
+    axes: str,
+    shape: Sequence[int],
+    chunks: Sequence[int],
+    dtype: str,
+    fill: float,
+) -> Any:
+    """An array 2**level times as small along Y and X, its chunks as well."""
+    names: dict[str, Any] = {}
+    if group.metadata.zarr_format == 3:
+        names["dimension_names"] = [a.lower() for a in axes]
+    else:
+        names["chunk_key_encoding"] = {"name": "v2", "separator": "/"}
+    step = [2**level if a in "YX" else 1 for a in axes]
+    return group.create_array(
+        str(level),
+        shape=[math.ceil(n / s) for n, s in zip(shape, step, strict=True)],
+        chunks=tuple(math.ceil(c / s) for c, s in zip(chunks, step, strict=True)),
+        dtype=dtype,
+        fill_value=fill,
+        **names,
+    )
 
 
 def open_label_store(path: Path, spatial: str) -> LabelStore:
@@ -273,7 +290,7 @@ def open_label_store(path: Path, spatial: str) -> LabelStore:
     DataError
         If it is none of ours.
     """
-    group = _open_group(path, "r+")
+    group = open_group(path, "r+")
     attributes = dict(group.attrs)
     attributes = attributes.get("ome", attributes)
     try:
@@ -289,34 +306,17 @@ def open_label_store(path: Path, spatial: str) -> LabelStore:
 
 def remove_label_store(path: Path) -> None:
     """Remove a store, and its name from the ``labels`` group that it is in."""
-    listed = _listed(path.parent)
-    if listed is not None and path.name in listed[1]:
-        _write_list(listed[0], [n for n in listed[1] if n != path.name])
+    unlist_labels(path)
     shutil.rmtree(path)
 
 
 def store_note(path: Path) -> dict[str, Any] | None:
     """What a store says about itself; None where there is none of ours."""
-    for name in ("zarr.json", ".zattrs"):
-        try:
-            attributes = json.loads((path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        attributes = attributes.get("attributes", attributes)
-        if isinstance(attributes, dict) and isinstance(attributes.get(NOTE), dict):
-            return dict(attributes[NOTE])
+    for name in FILES:
+        note = read_attributes(path / name).get(NOTE)
+        if isinstance(note, dict):
+            return dict(note)
     return None
-
-
-def _open_group(path: Path, mode: str = "r") -> Any:
-    import zarr
-
-    try:
-        return zarr.open_group(str(path), mode=mode)
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(
-            f"{path} cannot be opened: choose another place, or remove it."
-        ) from error
 
 
 def _levels(axes: str, shape: Sequence[int], chunk: Mapping[str, int]) -> int:
@@ -330,67 +330,3 @@ def _levels(axes: str, shape: Sequence[int], chunk: Mapping[str, int]) -> int:
         plane = math.ceil(plane / 2)
         count += 1
     return count
-
-
-def _axis(letter: str, unit: str) -> dict[str, str]:
-    kind = {"T": "time", "C": "channel"}.get(letter, "space")
-    axis = {"name": letter.lower(), "type": kind}
-    if kind == "space" and unit in set(UNITS.values()) - {"pixel"}:
-        axis["unit"] = unit
-    return axis
-
-
-def _dataset(level: int, axes: str, voxel_size: Sequence[float]) -> dict[str, Any]:
-    letters = [a for a in "ZYX" if a in axes][-len(voxel_size) :]
-    size = dict(zip(letters, tuple(voxel_size)[-len(letters) :], strict=True))
-    step = [2**level if a in "YX" else 1 for a in axes]
-    scale = [float(size.get(a, 1.0) * s) for a, s in zip(axes, step, strict=True)]
-    return {
-        "path": str(level),
-        "coordinateTransformations": [{"type": "scale", "scale": scale}],
-    }
-
-
-def _image_label(classes: Sequence[ClassInfo], image: str | None) -> dict[str, Any]:
-    shown = [c for c in classes if c.result_value]
-    label: dict[str, Any] = {
-        "colors": [
-            {
-                "label-value": c.result_value,
-                "rgba": [*bytes.fromhex(c.color.removeprefix("#")), 255],
-            }
-            for c in shown
-        ],
-        "properties": [{"label-value": c.result_value, "name": c.name} for c in shown],
-    }
-    if image is not None:
-        label["source"] = {"image": image}
-    return {key: value for key, value in label.items() if value}
-
-
-def _listed(folder: Path) -> tuple[Any, list[str]] | None:
-    """The ``labels`` group of an image, and the names in it."""
-    if not any((folder / name).is_file() for name in ("zarr.json", ".zgroup")):
-        return None
-    group = _open_group(folder, "r+")
-    attributes = dict(group.attrs)
-    return group, list(attributes.get("ome", attributes).get("labels", []))
-
-
-def _list_in_group(path: Path, zarr_format: int) -> None:
-    import zarr
-
-    listed = _listed(path.parent)
-    if listed is None:
-        group = zarr.create_group(str(path.parent), zarr_format=zarr_format)
-        listed = group, []
-    if path.name not in listed[1]:
-        _write_list(listed[0], [*listed[1], path.name])
-
-
-def _write_list(group: Any, names: list[str]) -> None:
-    if "ome" in group.attrs or group.metadata.zarr_format == 3:
-        ome = {"version": "0.5", **dict(group.attrs.get("ome", {}))}
-        group.attrs["ome"] = {**ome, "labels": names}
-    else:
-        group.attrs["labels"] = names

@@ -43,6 +43,17 @@ UNITS = {
 """Spellings of units found in files (lower case), and the words used here."""
 
 
+METRES = {
+    "angstrom": 1e-10,
+    "nanometer": 1e-9,
+    "micrometer": 1e-6,
+    "millimeter": 1e-3,
+    "centimeter": 1e-2,
+    "meter": 1.0,
+}
+"""Length of a unit in metres."""
+
+
 def unit_name(text: object) -> str:
     """The word for a unit as a file spells it."""
     spelled = str(text).strip().lower()

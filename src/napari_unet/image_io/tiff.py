@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_unet.data.source import ArrayLike
 from napari_unet.errors import DataError
-from napari_unet.image_io.raw import RawImage, unit_name
+from napari_unet.image_io.raw import METRES, RawImage, unit_name
 
 # Pages of a truncated file are missing without an exception: tifffile only logs it.
 SIGNS_OF_DAMAGE = (
@@ -203,16 +203,6 @@ def _ome_scale(tif: Any) -> tuple[dict[str, float], str]:
     if len(set(units.values())) > 1:
         return _in_one_unit(spacing, units)
     return spacing, next(iter(units.values()), "pixel")
-
-
-METRES = {
-    "angstrom": 1e-10,
-    "nanometer": 1e-9,
-    "micrometer": 1e-6,
-    "millimeter": 1e-3,
-    "centimeter": 1e-2,
-    "meter": 1.0,
-}
 
 
 def _in_one_unit(

@@ -2,11 +2,10 @@
 
 from napari_unet.generators import exhaust
 from napari_unet.workflows.blocks import TileDone
-from napari_unet.workflows.prediction import (
-    Prediction,
+from napari_unet.workflows.prediction import Prediction, predict
+from napari_unet.workflows.stored import (
     StoredPrediction,
     StoreReady,
-    predict,
     predict_to_store,
 )
 from napari_unet.workflows.training import train

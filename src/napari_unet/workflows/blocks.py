@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
@@ -51,13 +50,16 @@ class BlockJob:
     Parameters
     ----------
     info, predictor, source, intensity
-        What is segmented, and with what.
+        What is segmented, and with what; the image as the network sees it.
     grid : BlockGrid
+        Of the result.
     sink : Sink
     keep_maps : bool
         Whether the sink wants the network's maps, too.
     mask : ImageSource, optional
         Where it is 0, nothing is found; of the image's samples and size.
+    resampling : Resampling, optional
+        Between the image's grid, which is that of the result, and that of `source`.
     """
 
     info: ModelInfo
@@ -68,6 +70,7 @@ class BlockJob:
     sink: Sink
     keep_maps: bool = False
     mask: ImageSource | None = None
+    resampling: Resampling | None = None
 
     @property
     def objects(self) -> bool:
@@ -138,11 +141,19 @@ class BlockJob:
 
     @property
     def _image(self) -> Box:
+        if self.resampling is not None:
+            return tuple((0, n) for n in self.resampling.shape)
         return tuple((0, n) for n in self.source.spatial_shape)
+
+    def seen(self, block: Block) -> Box:
+        """All that a block looks at, in the grid that the network sees."""
+        if self.resampling is None:
+            return block.outer
+        return self.resampling.needed(block.outer)
 
     def tiles(self, block: Block) -> TileGrid:
         """Tiles of all that a block looks at."""
-        return self.predictor.tiles(self.source, block.outer)
+        return self.predictor.tiles(self.source, self.seen(block))
 
 
 def make_blocks(

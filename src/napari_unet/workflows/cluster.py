@@ -24,6 +24,7 @@ from napari_unet.generators import exhaust
 from napari_unet.image_io.raw import SqueezedArray
 from napari_unet.models.model import Model
 from napari_unet.segmentation.stitching import FinalLabels, Matches
+from napari_unet.training.events import Notice
 from napari_unet.workflows.blocks import (
     BlockJob,
     TileDone,
