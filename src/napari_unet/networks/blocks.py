@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 CONV: dict[int, type[nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
 CONV_TRANSPOSE: dict[int, type[nn.Module]] = {
@@ -13,24 +15,73 @@ CONV_TRANSPOSE: dict[int, type[nn.Module]] = {
 }
 BATCH_NORM: dict[int, type[nn.Module]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 MAX_POOL: dict[int, type[nn.Module]] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+AVERAGE_POOL: dict[int, type[nn.Module]] = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
 Size = tuple[int, ...]
 
 
+def initialise(network: nn.Module) -> None:
+    """Normal weights that keep the spread from layer to layer (He et al. 2015)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d) and not module.weight.is_meta:
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def resize_to(image: Tensor, size: Sequence[int]) -> Tensor:
+    """Bring ``N C (Z) Y X`` to another size (Z) Y X, linearly."""
+    if tuple(image.shape[2:]) == tuple(size):
+        return image
+    mode = "bilinear" if image.ndim == 4 else "trilinear"
+    return F.interpolate(image, tuple(size), mode=mode, align_corners=False)
+
+
 class ConvBlock(nn.Sequential):
-    """Convolution, batch normalisation, ReLU; the size stays.
+    """Convolution, batch normalisation, ReLU; the size stays where the stride is 1.
 
     Batch normalisation does not look at the tile when predicting, so tiles fit
     together, and it folds into the convolution (:func:`fold_batch_norm`).
+
+    Parameters
+    ----------
+    n_in, n_out : int
+    kernel : tuple of int
+        Along (Z) Y X.
+    stride : sequence of int, optional
+    dilation : int
+        Distance between the voxels that the kernel looks at; 1 along axes on which the
+        kernel has one voxel.
+    groups : int
+        Channels are convolved in so many groups; as many as channels is depthwise.
+    activation : bool
+        Without it the block ends with the normalisation, for sums.
     """
 
-    def __init__(self, n_in: int, n_out: int, kernel: Size) -> None:
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        kernel: Size,
+        stride: Sequence[int] | None = None,
+        dilation: int = 1,
+        groups: int = 1,
+        activation: bool = True,
+    ) -> None:
         ndim = len(kernel)
-        padding: Any = tuple(k // 2 for k in kernel)
+        spread = tuple(dilation if k > 1 else 1 for k in kernel)
+        arguments: dict[str, Any] = {
+            "kernel_size": tuple(kernel),
+            "stride": tuple(stride or (1,) * ndim),
+            "padding": tuple(k // 2 * d for k, d in zip(kernel, spread, strict=True)),
+            "dilation": spread,
+            "groups": groups,
+            "bias": False,
+        }
         super().__init__(
-            CONV[ndim](n_in, n_out, kernel, padding=padding, bias=False),
+            CONV[ndim](n_in, n_out, **arguments),
             BATCH_NORM[ndim](n_out),
-            nn.ReLU(inplace=True),
+            nn.ReLU(inplace=True) if activation else nn.Identity(),
         )
 
 

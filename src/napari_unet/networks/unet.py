@@ -79,7 +79,7 @@ class UNet(nn.Module):
         self.convolutions = list(convolutions)
         self.rescale = None if rescale is None else (rescale[0], rescale[1])
         ndim = len(self.stem_stride)
-        widths = list(channels)
+        self.widths = widths = list(channels)
 
         self.stem: nn.Module = nn.Identity()
         n_first = n_in
@@ -159,6 +159,18 @@ class UNet(nn.Module):
                 step *= self.strides[level][axis]
         return math.ceil(reach / step) * step
 
+    def skip(self, number: int, skip: Tensor, coarse: Tensor) -> Tensor:
+        """What the decoder sees of a skip; variants weigh it by what they know.
+
+        Parameters
+        ----------
+        number : int
+            Step of the way up, coarsest first.
+        skip, coarse : Tensor, N C (Z) Y X
+            The skip, and what comes from the next coarser level.
+        """
+        return skip
+
     def forward(self, image: Tensor) -> Tensor:
         """Logits ``N n_out (Z) Y X`` of an image ``N C (Z) Y X``."""
         x = self.stem(image)
@@ -170,8 +182,9 @@ class UNet(nn.Module):
             skips.append(x)
         skips.pop()
         x = self.dropout(x)
-        for up, block in zip(self.ups, self.decoder, strict=True):
-            x = block(torch.cat([skips.pop(), up(x)], dim=1))
+        for number, (up, block) in enumerate(zip(self.ups, self.decoder, strict=True)):
+            skip = self.skip(number, skips.pop(), x)
+            x = block(torch.cat([skip, up(x)], dim=1))
         out: Tensor = self.head(x)
         if self.rescale is not None:
             offset, scale = self.rescale
