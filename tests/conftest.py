@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from napari_unet.engine import logs
-from napari_unet.models import library
+from napari_unet.models import library, library_settings
 
 
 def _has_display() -> bool:
@@ -45,6 +45,8 @@ def model_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty model folder; engine processes inherit it."""
     folder = tmp_path / "models"
     monkeypatch.setenv(library.FOLDER_VARIABLE, str(folder))
+    settings = tmp_path / "settings.json"
+    monkeypatch.setenv(library_settings.SETTINGS_VARIABLE, str(settings))
     return folder
 
 

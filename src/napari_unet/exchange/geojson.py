@@ -93,9 +93,9 @@ def _shapes(feature: Mapping[str, Any]) -> list[Shape]:
     place: Mapping[str, Any] = geometry.get("plane") or {}
     plane = {a: int(place[a.lower()]) for a in "TZ" if a.lower() in place}
     name, color = _class(properties)
-    label = (properties.get("metadata") or {}).get(LABEL_KEY)
-    own = label is not None and str(label).isdecimal() and int(label) > 0
-    return [Shape(rings, plane, int(label) if own else None, name, color)]
+    said = str((properties.get("metadata") or {}).get(LABEL_KEY))
+    label = int(said) if said.isdecimal() and int(said) > 0 else None
+    return [Shape(rings, plane, label, name, color)]
 
 
 def _rings(geometry: Mapping[str, Any]) -> Iterator[Ring]:
