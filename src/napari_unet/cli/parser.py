@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from napari_unet import __version__
 
 if TYPE_CHECKING:
-    _Commands = argparse._SubParsersAction["Parser"]
+    Commands = argparse._SubParsersAction["Parser"]
 
 # Spelled out, so that --help need not load the configuration; a test compares them.
 TASKS = ("classes", "objects", "regression")
@@ -66,6 +66,8 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=__version__)
+    from napari_unet.cli.parser_library import add_convert, add_models
+
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_train(commands)
     _add_predict(commands)
@@ -73,13 +75,15 @@ def make_parser() -> argparse.ArgumentParser:
     _add_measure(commands)
     _add_track(commands)
     _add_info(commands)
+    add_models(commands)
+    add_convert(commands)
     _add_doctor(commands)
     _add_demo(commands)
     return parser
 
 
-def _command(
-    commands: _Commands,
+def make_command(
+    commands: Commands,
     name: str,
     summary: str,
     examples: str = "",
@@ -99,21 +103,21 @@ def _command(
 
 
 def _add_train(
-    commands: _Commands,
+    commands: Commands,
 ) -> None:
-    parser = _command(
+    parser = make_command(
         commands,
         "train",
         "train a model on a folder of images and one of labels of the same names",
         """\
   # Touching nuclei, every image annotated completely, 10 minutes:
   napari-unet train --images train/images --labels train/labels \\
-      --task objects --annotation complete --output nuclei.unet.zip
+      --task objects --annotation complete --output nuclei.bioimage.io.zip
 
   # A few strokes per image, three classes with names:
   napari-unet train --images images --labels strokes --task classes \\
       --annotation sparse --class-names 1=background 2=root 3=soil \\
-      --minutes 5 --output roots.unet.zip
+      --minutes 5 --output roots.bioimage.io.zip
 
 Press Ctrl-C to end early: the best model so far is saved. Go on later with the same
 command and --resume.""",
@@ -301,21 +305,22 @@ def _add_image_options(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_predict(
-    commands: _Commands,
+    commands: Commands,
 ) -> None:
-    parser = _command(
+    parser = make_command(
         commands,
         "predict",
         "segment images with a model",
         """\
-  napari-unet predict nuclei.unet.zip new_images --output labels
-  napari-unet predict nuclei.unet.zip a.tif b.ome.zarr --output labels --probabilities
-  napari-unet predict nuclei.unet.zip 'day*/*.tif' --output labels
-  napari-unet predict nuclei.unet.zip brain.ome.zarr --output labels --workers 4
+  napari-unet predict nuclei.bioimage.io.zip new_images --output labels
+  napari-unet predict nuclei.bioimage.io.zip a.tif --output labels --probabilities
+  napari-unet predict nuclei.bioimage.io.zip 'day*/*.tif' --output labels
+  napari-unet predict nuclei.bioimage.io.zip brain.ome.zarr --output labels --workers 4
 
-Each image gives a TIFF of its name with labels, very large ones an OME-Zarr; background
-is 0. An image that cannot be segmented is named, and the others go on. DIR/report.csv
-says what became of each. The same command goes on where it was ended.""",
+Each image gives a TIFF of its name with labels, very large ones an OME-Zarr; images
+that are OME-Zarr themselves get labels into their own group "labels". Background is 0.
+An image that cannot be segmented is named, and the others go on. DIR/report.csv says
+what became of each. The same command goes on where it was ended.""",
     )
     parser.add_argument(
         "model", metavar="MODEL", help="a model file, or the name of one of your models"
@@ -336,6 +341,11 @@ says what became of each. The same command goes on where it was ended.""",
         help="write every result as OME-Zarr, block by block, also small ones",
     )
     parser.add_argument(
+        "--separate",
+        action="store_true",
+        help="write labels of OME-Zarr images into DIR, too, not into the images",
+    )
+    parser.add_argument(
         "--probabilities",
         action="store_true",
         help="write the network's maps, too, into DIR/probabilities",
@@ -350,6 +360,11 @@ says what became of each. The same command goes on where it was ended.""",
         action="store_true",
         help="average over flips and quarter turns: eight times the work",
     )
+    group.add_argument(
+        "--resample",
+        action="store_true",
+        help="predict at the model's pixel size and bring labels back to the image's",
+    )
     _add_device_options(group)
     many = parser.add_argument_group("several workers (needs the extra 'distributed')")
     many.add_argument(
@@ -363,9 +378,9 @@ says what became of each. The same command goes on where it was ended.""",
 
 
 def _add_evaluate(
-    commands: _Commands,
+    commands: Commands,
 ) -> None:
-    parser = _command(
+    parser = make_command(
         commands,
         "evaluate",
         "compare predicted labels with true ones",
@@ -374,7 +389,7 @@ def _add_evaluate(
       --task objects --json scores.json --report report.html
 
   # With a model, which segments the images first, and images made worse:
-  napari-unet evaluate --model nuclei.unet.zip --images test/images \\
+  napari-unet evaluate --model nuclei.bioimage.io.zip --images test/images \\
       --labels test/labels --robustness --report report.html
 
 Task classes: Dice, IoU, precision and recall of each class, and pixel error.
@@ -491,9 +506,9 @@ def _add_compared(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_measure(
-    commands: _Commands,
+    commands: Commands,
 ) -> None:
-    parser = _command(
+    parser = make_command(
         commands,
         "measure",
         "write a table of the objects in labels",
@@ -559,9 +574,9 @@ have the same name, and the table says which image a row is from.""",
 
 
 def _add_track(
-    commands: _Commands,
+    commands: Commands,
 ) -> None:
-    parser = _command(
+    parser = make_command(
         commands,
         "track",
         "give the objects of a time-lapse numbers that last",
@@ -620,13 +635,13 @@ pip install "napari-unet-live[tracking]"
 
 
 def _add_info(
-    commands: _Commands,
+    commands: Commands,
 ) -> None:
-    parser = _command(
+    parser = make_command(
         commands,
         "info",
         "say what a model was trained for, on what, and how well it does",
-        "  napari-unet info nuclei.unet.zip\n",
+        "  napari-unet info nuclei.bioimage.io.zip\n",
     )
     parser.add_argument(
         "model", metavar="MODEL", help="a model file, or the name of one of your models"
@@ -637,9 +652,9 @@ def _add_info(
 
 
 def _add_doctor(
-    commands: _Commands,
+    commands: Commands,
 ) -> None:
-    _command(
+    make_command(
         commands,
         "doctor",
         "look at versions, device and memory, and say what to mend",
@@ -647,9 +662,9 @@ def _add_doctor(
 
 
 def _add_demo(
-    commands: _Commands,
+    commands: Commands,
 ) -> None:
-    parser = _command(
+    parser = make_command(
         commands,
         "demo",
         "open napari on a sample image, train a U-Net and show its segmentation",
