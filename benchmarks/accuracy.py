@@ -63,7 +63,7 @@ def main() -> None:
         lambda event: show(event, begun),
     )
     output = options.output or Path("benchmark-output") / options.set
-    path = model.save(output / f"{options.set}.unet.zip")
+    path = model.save(output / f"{options.set}.bioimage.io.zip")
     predictions, truths, seconds = [], [], 0.0
     for annotation in read_split(folder / "test", config.background):
         started = time.monotonic()

@@ -29,9 +29,9 @@ model = napari_unet.train(
     sample.image, sample.annotation, annotation="sparse", task="objects", max_steps=2,
     batch_size=2, base_channels=4,
 )
-model.save("smoke.unet.zip")
-assert napari_unet.predict("smoke.unet.zip", sample.image).dtype == np.int32
+model.save("smoke.bioimage.io.zip")
+assert napari_unet.predict("smoke.bioimage.io.zip", sample.image).dtype == np.int32
 PYTHON
-env/bin/napari-unet info smoke.unet.zip
+env/bin/napari-unet info smoke.bioimage.io.zip
 env/bin/python -m npe2 validate napari-unet-live
 echo "$(basename "$file") works."

@@ -27,8 +27,9 @@ from napari_unet.config import (
 )
 from napari_unet.data.classes import make_classes
 from napari_unet.image_io import read_image, read_labels, write_labels
+from napari_unet.models import rdf_text
 from napari_unet.models.info import ModelInfo, NetworkInfo, TrainingSummary
-from napari_unet.models.library import SUFFIX
+from napari_unet.models.model_file import RDF_NAME, SUFFIX
 from napari_unet.training import events
 
 
@@ -286,7 +287,10 @@ def write_info(path):
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("model.json", info.model_dump_json())
+        weights = {"pytorch_state_dict": {"source": "weights.pt", "sha256": ""}}
+        own = info.model_dump(mode="json")
+        rdf = {"weights": weights, "config": {"napari_unet": own}}
+        archive.writestr(RDF_NAME, rdf_text.dump(rdf))
 
 
 def test_info_in_words_and_as_json(tmp_path, capsys):

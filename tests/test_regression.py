@@ -56,7 +56,7 @@ def test_values_are_learnt_in_their_own_unit(offset: float, tmp_path: Path) -> N
     assert summary.score_name == "R²"
     assert summary.scores["RMSE"] >= summary.scores["MAE"] > 0
     assert events[0].recipe
-    again = Model.load(model.save(tmp_path / "m.unet.zip"))
+    again = Model.load(model.save(tmp_path / "m.bioimage.io.zip"))
     np.testing.assert_array_equal(napari_unet.predict(again, image), found)
     assert again.info.classes == []
 
@@ -118,7 +118,7 @@ def test_the_command_line_goes_the_whole_way(
     assert "Huber" in said
     assert "not scaled" in said
     assert picture.stat().st_size > 1000
-    model = tmp_path / "m.unet.zip"
+    model = tmp_path / "m.bioimage.io.zip"
     assert run(*common) == 2  # nowhere to put a model
     assert "--output" in capsys.readouterr().err
     assert run(*common, "--steps", 2, "--output", model) == 0

@@ -46,7 +46,7 @@ def test_a_whole_run_learns_classes_in_seconds(tmp_path: Path) -> None:
         max_steps=120,
         **QUICK,
     )
-    path = model.save(tmp_path / "m.unet.zip")
+    path = model.save(tmp_path / "m.bioimage.io.zip")
     other, truth = discs((150, 101), 1)
     found = napari_unet.predict(napari_unet.load_model(path), other)
     assert found.dtype == np.int32

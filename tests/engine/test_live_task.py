@@ -50,7 +50,7 @@ class Viewer:
 
     def __init__(self, bench: Any, image: Any, folder: Path, **params: Any) -> None:
         self.bench = bench
-        self.model_path = folder / "cells.unet.zip"
+        self.model_path = folder / "cells.bioimage.io.zip"
         self.project = folder / "project"
         self.serial = 0
         self.job: Job = bench.submit(

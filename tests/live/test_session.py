@@ -69,7 +69,7 @@ def test_one_class_is_not_enough_and_leaves_nothing(
     start: Any, make_discs: Any, tmp_path: Path
 ) -> None:
     image, _ = make_discs(64, 64)
-    run = start(image, autosave=tmp_path / "a.unet.zip")
+    run = start(image, autosave=tmp_path / "a.bioimage.io.zip")
     run.look()
     run.paint(1, 3, slice(0, 30))
     run.calls = [lambda: None] * 5 + [lambda: setattr(run, "_stopping", True)]
@@ -491,7 +491,7 @@ def test_the_model_predicts_what_the_preview_showed(
     from napari_unet.prediction.predictor import Predictor
 
     image, truth = make_discs(96, 128)
-    path = tmp_path / "a.unet.zip"
+    path = tmp_path / "a.bioimage.io.zip"
     run = start(image, autosave=path)
     run.look(show="probability", channel=1)
     run.annotate(truth)
@@ -679,14 +679,14 @@ def test_a_full_disk_does_not_end_the_run(
     image, truth = make_discs(64, 64)
     place = tmp_path / "folder"
     place.write_text("in the way")
-    run = start(image, autosave=place / "a.unet.zip")
+    run = start(image, autosave=place / "a.bioimage.io.zip")
     run.annotate(truth)
     assert run.until(Notice).text.startswith("The work could not be saved")
     run.until(StepDone, lambda s: s.step >= 3)
     place.unlink()
     assert run.stop() is not None
-    assert run.told(Saved)[-1].path == str(place / "a.unet.zip")
-    Model.load(place / "a.unet.zip")
+    assert run.told(Saved)[-1].path == str(place / "a.bioimage.io.zip")
+    Model.load(place / "a.bioimage.io.zip")
 
 
 def test_advice_is_told_when_it_changes(

@@ -202,7 +202,7 @@ def test_a_model_file_gives_the_same_network(tmp_path: Path, objects: bool) -> N
             ),
         ),
     )
-    loaded = Model.load(model.save(tmp_path / "strokes.unet.zip"))
+    loaded = Model.load(model.save(tmp_path / "strokes.bioimage.io.zip"))
     pixels = torch.from_numpy(image(1, 1, 32, 48))
     assert torch.equal(loaded.network(pixels), network(pixels))
     assert float(cast("PixelUNet", loaded.network).trust) == 0.5

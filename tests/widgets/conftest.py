@@ -15,8 +15,9 @@ import pytest
 from napari_unet.data.classes import make_classes
 from napari_unet.engine.client import Engine
 from napari_unet.engine.job import Job
+from napari_unet.models import rdf_text
 from napari_unet.models.info import ModelInfo, NetworkInfo
-from napari_unet.models.model_file import INFO_NAME, WEIGHTS_NAME
+from napari_unet.models.model_file import RDF_NAME, SUFFIX
 
 
 @dataclass
@@ -113,6 +114,13 @@ def viewer(make_napari_viewer: Callable[..., Any], host: Any) -> Any:
     return make_napari_viewer()
 
 
+def described(info: ModelInfo) -> bytes:
+    """As much of a package's description as is read before its weights."""
+    weights = {"pytorch_state_dict": {"source": "weights.pt", "sha256": ""}}
+    own = info.model_dump(mode="json")
+    return rdf_text.dump({"weights": weights, "config": {"napari_unet": own}})
+
+
 @pytest.fixture
 def write_model(model_folder: Path) -> Callable[..., Path]:
     """Write a model file whose description is real and whose weights are empty."""
@@ -127,11 +135,10 @@ def write_model(model_folder: Path) -> Callable[..., Path]:
             "network": NetworkInfo(name="unet", arguments={}),
         }
         info = ModelInfo(**{**values, **changes})
-        path = model_folder / f"{name}.unet.zip"
+        path = model_folder / f"{name}{SUFFIX}"
         path.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr(INFO_NAME, info.model_dump_json())
-            archive.writestr(WEIGHTS_NAME, b"")
+            archive.writestr(RDF_NAME, described(info))
         return path
 
     return write

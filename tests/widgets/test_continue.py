@@ -300,7 +300,7 @@ def test_learning_can_start_from_a_model(
         ("deep", "3D one, and a 2D one"),
         ("colour", "3 channel(s), and the image has 1"),
     ):
-        box.value = right.with_name(f"{name}.unet.zip")
+        box.value = right.with_name(f"{name}.bioimage.io.zip")
         widget.check()
         assert sentence in widget.live.problem.text()
         assert not widget.live.main.isEnabled()

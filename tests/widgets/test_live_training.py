@@ -281,7 +281,7 @@ def test_pause_continue_stop(loop: Loop) -> None:
     assert button.text() == "Continue"
     loop.live.stop.click()
     assert loop.job.stops == 1
-    loop.job.end("done", stopped=True, result={"model_path": "/m/cells.unet.zip"})
+    loop.job.end("done", stopped=True, result={"model_path": "/m/cells.bioimage.io.zip"})
     assert button.text() == "Train"
     assert "'cells' is saved" in loop.live.status.text()
     assert loop.widget.learn.enabled
@@ -405,7 +405,7 @@ def test_dock_and_viewer_can_close_while_it_learns(loop: Loop, way: str) -> None
     loop.job.tell("NextRegion", box=[[0, 4], [0, 4]])
     loop.annotation.paint((20, 60), 2)
     loop.qtbot.wait(300)
-    loop.job.end("done", stopped=True, result={"model_path": "/m/cells.unet.zip"})
+    loop.job.end("done", stopped=True, result={"model_path": "/m/cells.bioimage.io.zip"})
 
 
 def test_a_crash_is_one_sentence_and_train_works_again(loop: Loop) -> None:

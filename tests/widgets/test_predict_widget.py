@@ -58,7 +58,7 @@ def test_a_trained_model_is_chosen_at_once(
     newer = write_model("new")
     session.model_saved.emit(newer)
     assert widget.model.path() == newer
-    assert set(widget.model.model.choices) == {newer, newer.parent / "old.unet.zip"}
+    assert set(widget.model.model.choices) == {newer, newer.parent / "old.bioimage.io.zip"}
     assert widget.model.about.text().startswith("2D, 1 channel: objects")
     assert widget.panel.button.isEnabled()
 
@@ -66,7 +66,7 @@ def test_a_trained_model_is_chosen_at_once(
 def test_models_from_elsewhere_can_be_opened(
     widget: PredictWidget, write_model: Write, tmp_path: Any
 ) -> None:
-    moved = write_model("far").rename(tmp_path / "far.unet.zip")
+    moved = write_model("far").rename(tmp_path / "far.bioimage.io.zip")
     widget.model.choose(moved)
     assert widget.model.path() == moved
 

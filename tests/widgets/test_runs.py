@@ -53,7 +53,7 @@ def test_training_sends_plain_values_and_a_copy(
     assert job.params["axes"] == "YX"
     assert job.params["config"]["task"] == "classes"
     assert [c["name"] for c in job.params["classes"]] == ["background", "class 2"]
-    assert job.params["model_path"] == str(model_folder / "my model.unet.zip")
+    assert job.params["model_path"] == str(model_folder / "my model.bioimage.io.zip")
     assert job.inputs["annotation"] is not LABELS  # painting goes on
     np.testing.assert_array_equal(job.inputs["annotation"], LABELS)
 
@@ -84,9 +84,9 @@ def test_a_saved_model_is_announced(engine: Any) -> None:
     run.start(request())
     job = engine.job
     job.tell("Finished", step=9, reason="time is up", score=0.875, seconds=120.0)
-    job.end("done", result={"model_path": "/models/my model.unet.zip"})
+    job.end("done", result={"model_path": "/models/my model.bioimage.io.zip"})
     assert run.state == "done"
-    assert heard == [Path("/models/my model.unet.zip")]
+    assert heard == [Path("/models/my model.bioimage.io.zip")]
     assert run.message == (
         "The model 'my model' is saved (time is up after about 2 minutes, score 0.88)."
     )
@@ -103,7 +103,7 @@ def test_stop_asks_first_and_then_kills(engine: Any) -> None:
     assert "Stopping" in run.message
     run.stop()
     assert engine.job.stops == 2
-    engine.job.end("done", stopped=True, result={"model_path": "/m/a.unet.zip"})
+    engine.job.end("done", stopped=True, result={"model_path": "/m/a.bioimage.io.zip"})
     assert run.state == "stopped"
     assert "'a' is saved" in run.message
 
@@ -116,10 +116,10 @@ def test_a_killed_training_keeps_what_reached_the_disk(engine: Any) -> None:
     engine.job.end("stopped")
     assert (run.state, run.message, heard) == ("stopped", "Stopped.", [])
     run.start(request())
-    engine.job.tell("Saved", step=7, path="/models/my model.unet.zip")
+    engine.job.tell("Saved", step=7, path="/models/my model.bioimage.io.zip")
     engine.job.end("crashed", error="The engine died.")
     assert run.message == "The engine died. The best model so far is 'my model'."
-    assert heard == [Path("/models/my model.unet.zip")]
+    assert heard == [Path("/models/my model.bioimage.io.zip")]
 
 
 @pytest.mark.parametrize("state", ["failed", "crashed"])

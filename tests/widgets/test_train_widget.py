@@ -132,7 +132,7 @@ def test_what_is_chosen_reaches_the_engine(widget: TrainWidget, engine: Any) -> 
     assert params["config"]["max_steps"] == 7
     assert params["config"]["annotation"] == "sparse"
     assert [c["value"] for c in params["classes"]] == [1, 2, 3]
-    assert Path(params["model_path"]).name == "my cells.unet.zip"
+    assert Path(params["model_path"]).name == "my cells.bioimage.io.zip"
     assert (engine.job.inputs["annotation"] == painted()).all()
 
 
@@ -175,7 +175,7 @@ def test_a_run_is_shown(widget: TrainWidget, engine: Any, qtbot: Any) -> None:
     qtbot.waitUntil(button.isEnabled, timeout=10_000)
     button.click()
     assert button.text() == "Stop at once"
-    job.end("done", stopped=True, result={"model_path": "/m/cells.unet.zip"})
+    job.end("done", stopped=True, result={"model_path": "/m/cells.bioimage.io.zip"})
     assert button.text() == "Train"
     assert "'cells' is saved" in status.text()
 
@@ -220,7 +220,7 @@ def test_layers_may_go_and_change_while_training(
     widget.viewer.layers["cells"].name = "other"
     widget.viewer.layers.clear()
     engine.job.tell("StepDone", step=1, loss=0.5, progress=0.5, seconds_left=30.0)
-    engine.job.end("done", result={"model_path": "/m/cells.unet.zip"})
+    engine.job.end("done", result={"model_path": "/m/cells.bioimage.io.zip"})
     assert widget.run.state == "done"
     assert "no image" in problem(widget)
 
@@ -245,7 +245,7 @@ def test_the_widget_can_go_while_training(
         viewer.window.remove_dock_widget(widget)
     assert engine.job.stops == 1  # the best weights are kept
     engine.job.tell("StepDone", step=1, loss=0.5, progress=0.5, seconds_left=30.0)
-    engine.job.end("done", result={"model_path": "/m/cells.unet.zip"})
+    engine.job.end("done", result={"model_path": "/m/cells.bioimage.io.zip"})
     viewer.add_image(pixels())
     viewer.theme = "light"
 
@@ -260,7 +260,7 @@ def test_the_viewer_can_close_while_training(
     engine.job.tell("StepDone", step=1, loss=0.5, progress=0.5, seconds_left=30.0)
     engine.device = "another device"
     host._poll()
-    engine.job.end("done", result={"model_path": "/m/cells.unet.zip"})
+    engine.job.end("done", result={"model_path": "/m/cells.bioimage.io.zip"})
 
 
 def test_closed_widgets_are_not_kept(viewer: Any, host: Any, session: Session) -> None:

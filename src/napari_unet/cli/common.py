@@ -37,12 +37,14 @@ def find_model(text: str) -> Path:
 
     What is not found is returned as a path, for the reader to complain about.
     """
-    from napari_unet.models.library import SUFFIX, model_folder
+    from napari_unet.models.library import model_folder
+    from napari_unet.models.model_file import OLD_SUFFIX, SUFFIX
 
     path = Path(text).expanduser()
-    candidates = [path, path.with_name(path.name + SUFFIX)]
+    endings = ("", SUFFIX, OLD_SUFFIX)
+    candidates = [path.with_name(path.name + e) for e in endings]
     if path.name == text:
-        candidates += [model_folder() / text, model_folder() / f"{text}{SUFFIX}"]
+        candidates += [model_folder() / f"{text}{e}" for e in endings]
     return next((c for c in candidates if c.is_file()), path)
 
 

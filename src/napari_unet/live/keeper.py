@@ -73,7 +73,7 @@ class Keeper:
         model = None if self._autosave is None else session.model()
         if self._autosave is None or model is None:
             return
-        model.save(self._autosave)
+        model.save(self._autosave, quick=True)
         yield Saved(model.info.training.steps, str(self._autosave))
 
     def _save_project(

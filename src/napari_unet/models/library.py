@@ -8,8 +8,18 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
-SUFFIX = ".unet.zip"
-"""Ending of a model file."""
+from napari_unet.models.library_settings import chosen_folder
+from napari_unet.models.model_file import OLD_SUFFIX, SUFFIX
+
+__all__ = [
+    "SUFFIX",
+    "free_path",
+    "list_models",
+    "model_folder",
+    "model_name",
+    "project_folder",
+    "usual_model_folder",
+]
 
 FOLDER_VARIABLE = "NAPARI_UNET_MODELS"
 """Environment variable that moves the model folder."""
@@ -24,6 +34,11 @@ def model_folder() -> Path:
     moved = os.environ.get(FOLDER_VARIABLE)
     if moved:
         return Path(moved).expanduser()
+    return chosen_folder() or usual_model_folder()
+
+
+def usual_model_folder() -> Path:
+    """Where models are kept if nobody chooses."""
     return user_data_path("napari-unet-live", appauthor=False) / "models"
 
 
@@ -34,19 +49,24 @@ def project_folder() -> Path:
         return Path(moved).expanduser()
     if os.environ.get(FOLDER_VARIABLE):
         return model_folder() / "projects"
-    return model_folder().with_name("projects")
+    return usual_model_folder().with_name("projects")
 
 
 def list_models(folder: Path | None = None) -> list[Path]:
     """Model files of the library, newest first."""
     folder = folder or model_folder()
-    found = [p for p in folder.glob(f"*{SUFFIX}") if not p.name.startswith(".")]
+    found = [
+        p
+        for suffix in (SUFFIX, OLD_SUFFIX)
+        for p in folder.glob(f"*{suffix}")
+        if not p.name.startswith(".")
+    ]
     return sorted(found, key=lambda p: (-p.stat().st_mtime, p.name))
 
 
 def model_name(path: Path) -> str:
     """Name of a model by its file."""
-    return path.name.removesuffix(SUFFIX)
+    return path.name.removesuffix(SUFFIX).removesuffix(OLD_SUFFIX)
 
 
 def free_path(name: str, folder: Path | None = None) -> Path:

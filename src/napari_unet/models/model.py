@@ -7,10 +7,17 @@ from pathlib import Path
 
 from torch import nn
 
-from napari_unet.errors import ModelFileError
+from napari_unet.models.building import fitting_network
+from napari_unet.models.example import Example
+from napari_unet.models.exports import ExportError
 from napari_unet.models.info import ModelInfo
-from napari_unet.models.model_file import read_model_file, write_model_file
-from napari_unet.networks.registry import build_network
+from napari_unet.models.model_file import (
+    read_cover,
+    read_example,
+    read_model_file,
+    write_model_file,
+)
+from napari_unet.models.package import QUICK, Forms, package_entries
 
 
 @dataclass
@@ -22,21 +29,47 @@ class Model:
     network : nn.Module
         In evaluation mode, on the CPU, float32.
     info : ModelInfo
+    example : Example, optional
+        A piece of a training image, which other programs test the model with.
     """
 
     network: nn.Module
     info: ModelInfo
+    example: Example | None = None
 
-    def save(self, path: str | Path) -> Path:
+    def save(
+        self, path: str | Path, *, quick: bool = False, onnx: bool = False
+    ) -> Path:
         """Write a model file; an existing one is replaced once the new is complete.
+
+        Parameters
+        ----------
+        path : path
+            Should end in ``.bioimage.io.zip``.
+        quick : bool
+            Weights alone, without TorchScript and picture: while learning goes on.
+        onnx : bool
+            With ONNX, too; needs the extra ``onnx`` and some seconds.
 
         Raises
         ------
         ModelFileError
             If the disk refuses.
+        ExportError
+            If ONNX was asked for and cannot be written.
         """
         path = Path(path)
-        write_model_file(path, self.info, dict(self.network.state_dict()))
+        forms = QUICK if quick else Forms(onnx=onnx)
+        network = self.network.eval()
+        try:
+            entries = package_entries(network, self.info, self.example, forms)
+        except ExportError:
+            if onnx or quick:
+                raise
+            # A network that TorchScript cannot hold is still a good model.
+            forms = Forms(torchscript=False)
+            entries = package_entries(network, self.info, self.example, forms)
+        write_model_file(path, entries)
         return path
 
     @classmethod
@@ -46,15 +79,12 @@ class Model:
         Raises
         ------
         ModelFileError
-            If the file is missing, damaged, not a model, or from a newer program.
+            If the file is missing, damaged, not a model, made to do harm, or from a
+            newer program.
         """
+        path = Path(path)
         info, weights = read_model_file(path)
-        network = build_network(info.network)
-        try:
-            network.load_state_dict(weights)
-        except RuntimeError as error:
-            raise ModelFileError(
-                f"The weights in {Path(path).name} do not fit its network: the file "
-                "is damaged; copy or download it again."
-            ) from error
-        return cls(network.eval(), info)
+        network = fitting_network(info.network, weights, path)
+        pixels = read_example(path)
+        example = None if pixels is None else Example(pixels, read_cover(path))
+        return cls(network, info, example)

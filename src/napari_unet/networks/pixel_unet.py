@@ -102,10 +102,11 @@ class PixelClassifier(nn.Module):
         n, f, *space = features.shape
         flat = features.movedim(1, -1).reshape(-1, f)
         chunk = CHUNK["cpu" if features.device.type == "cpu" else "gpu"]
-        parts = [
-            self.probability(flat[start : start + chunk]).clamp(min=1e-4).log()
-            for start in range(0, len(flat), chunk)
-        ]
+        # What is exported has to serve every size: it must not remember how many
+        # chunks there were.
+        exported = torch.jit.is_tracing() or torch.compiler.is_compiling()
+        chunks = [flat] if exported else flat.split(chunk)
+        parts = [self.probability(c).clamp(min=1e-4).log() for c in chunks]
         found = torch.cat(parts, dim=1)
         return found.reshape(self.n_classes, n, *space).transpose(0, 1)
 

@@ -112,7 +112,7 @@ def train(
             saved_at = time.monotonic()
             if autosave is not None and unsaved:
                 unsaved = False
-                run.model(None).save(autosave)
+                run.model(None).save(autosave, quick=True)
                 yield Saved(trainer.progress.step, str(autosave))
             if checkpoint is not None:
                 trainer.checkpoint().save(checkpoint)
