@@ -119,3 +119,10 @@ def object_settings(wishes: Mapping[str, Any]) -> ObjectSettings:
         If a setting is unknown or out of its range.
     """
     return checked(ObjectSettings, wishes)
+
+
+def as_settings(wishes: ObjectSettings | Mapping[str, Any] | None) -> ObjectSettings:
+    """The same as :func:`object_settings`, for what may be settings already."""
+    if isinstance(wishes, ObjectSettings):
+        return wishes
+    return object_settings(wishes or {})

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from napari_unet.data.normalization import IntensityRange
 from napari_unet.data.source import Box, ImageSource
@@ -58,6 +58,8 @@ class BlockJob:
         Whether the sink wants the network's maps, too.
     mask : ImageSource, optional
         Where it is 0, nothing is found; of the image's samples and size.
+    maps_dtype : dtype
+        Of the maps that the sink gets.
     resampling : Resampling, optional
         Between the image's grid, which is that of the result, and that of `source`.
     """
@@ -71,6 +73,7 @@ class BlockJob:
     keep_maps: bool = False
     mask: ImageSource | None = None
     resampling: Resampling | None = None
+    maps_dtype: DTypeLike = np.float16
 
     @property
     def objects(self) -> bool:
@@ -319,10 +322,11 @@ class _Maker:
             _views(labels, block, job.grid),
         )
 
-    def _kept_maps(self) -> NDArray[np.float16] | None:
+    def _kept_maps(self) -> NDArray[Any] | None:
         if self._maps is None or not self._job.keep_maps:
             return None
-        return self._maps[(slice(None), *self._block.crop)].astype(np.float16)
+        inner = self._maps[(slice(None), *self._block.crop)]
+        return inner.astype(self._job.maps_dtype)
 
 
 def _ends(box: Box, whole: Box) -> Sides:

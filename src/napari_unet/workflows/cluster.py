@@ -9,7 +9,7 @@ costs only the blocks that it was at.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
@@ -22,7 +22,9 @@ from napari_unet.data.source import ArrayLike, ImageSource
 from napari_unet.errors import ConfigError, DataError
 from napari_unet.generators import exhaust
 from napari_unet.image_io.raw import SqueezedArray
+from napari_unet.image_io.tiff_regions import TiffRegions
 from napari_unet.models.model import Model
+from napari_unet.segmentation.settings import ObjectSettings, as_settings
 from napari_unet.segmentation.stitching import FinalLabels, Matches
 from napari_unet.training.events import Notice
 from napari_unet.workflows.blocks import (
@@ -105,6 +107,8 @@ def predict_on_cluster(
     resample: bool = False,
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
+    objects: ObjectSettings | Mapping[str, Any] | None = None,
+    mask: ImageSource | None = None,
 ) -> Generator[TileDone | Notice, None, StoredPrediction]:
     """:func:`~napari_unet.workflows.predict_to_store` with the workers of a cluster.
 
@@ -115,6 +119,8 @@ def predict_on_cluster(
         Model file, at a place that every worker can read.
     source : ImageSource
         Of zarr arrays or memory-mapped files that every worker can read.
+    mask : ImageSource, optional
+        Likewise.
     """
     from distributed import as_completed
 
@@ -124,9 +130,10 @@ def predict_on_cluster(
         image,
         zarr_format,
     )
-    options = Options(views, resample, device, precision)
-    prepared = prepare(Model.load(model), source, options)
+    options = Options(views, resample, device, precision, as_settings(objects))
+    prepared = prepare(Model.load(model), source, options, mask)
     shared = SharedSource.of(source)
+    masks = None if mask is None else SharedSource.of(mask)
     plan = plan_store(prepared, layout, options, overwrite=overwrite)
     done = finished_store(plan)
     if done is not None:
@@ -134,7 +141,7 @@ def predict_on_cluster(
     if prepared.advice:
         yield Notice(prepared.advice)
     job = store_job(plan, prepared)
-    call = partial(_call, plan, str(Path(model).absolute()), shared)
+    call = partial(_call, plan, str(Path(model).absolute()), shared, masks)
     numbers = [n for n in range(len(job.grid)) if not job.sink.is_done(job.grid[n])]
 
     def on_all(work: Callable[..., Any], *arguments: Any) -> Iterator[tuple[int, Any]]:
@@ -216,6 +223,8 @@ def _place(array: Any, name: str) -> tuple[Any, ...]:
         root = getattr(array.store, "root", None)
         if root is not None:
             return "zarr", str(Path(root).absolute()), str(array.path)
+    if isinstance(array, TiffRegions):
+        return "tiff", str(array.path.absolute()), array.colours
     if isinstance(array, SqueezedArray):
         return "squeezed", _place(array.array, name), array.keep
     # Of a piece of a mapped file, only the place of the whole is known.
@@ -236,6 +245,8 @@ def _open(place: tuple[Any, ...]) -> ArrayLike:
 
         array: ArrayLike = zarr.open_array(place[1], path=place[2] or None, mode="r")
         return array
+    if place[0] == "tiff":
+        return TiffRegions(Path(place[1]), place[2])
     if place[0] == "squeezed":
         return SqueezedArray(_open(place[1]), place[2])
     _, path, dtype, offset, shape = place
@@ -243,19 +254,24 @@ def _open(place: tuple[Any, ...]) -> ArrayLike:
 
 
 @lru_cache(maxsize=2)
-def _job(plan: StorePlan, model: str, shared: SharedSource) -> BlockJob:
+def _job(
+    plan: StorePlan, model: str, shared: SharedSource, mask: SharedSource | None
+) -> BlockJob:
     """In a worker: opened once for all of its blocks."""
-    return store_job(plan, prepare(Model.load(model), shared.open(), plan.options))
+    opened = None if mask is None else mask.open()
+    prepared = prepare(Model.load(model), shared.open(), plan.options, opened)
+    return store_job(plan, prepared)
 
 
 def _call(
     plan: StorePlan,
     model: str,
     shared: SharedSource,
+    mask: SharedSource | None,
     work: Callable[..., Any],
     *arguments: Any,
 ) -> Any:
-    return work(_job(plan, model, shared), *arguments)
+    return work(_job(plan, model, shared, mask), *arguments)
 
 
 def _make(job: BlockJob, number: int) -> None:

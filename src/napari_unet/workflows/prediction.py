@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from napari_unet.config import DeviceName, PrecisionName
 from napari_unet.data.normalization import measure_range
-from napari_unet.data.source import Box, ImageSource
+from napari_unet.data.source import ArrayLike, Box, ImageSource
 from napari_unet.models.model import Model
+from napari_unet.segmentation.settings import ObjectSettings, as_settings
 from napari_unet.stopping import Stop, Stopped, never
 from napari_unet.training.events import Notice
 from napari_unet.workflows.blocks import BlockJob, TileDone, make_blocks, stitch_blocks
@@ -51,6 +52,8 @@ def predict(
     resample: bool = False,
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
+    objects: ObjectSettings | Mapping[str, Any] | None = None,
+    mask: ImageSource | ArrayLike | None = None,
     stop: Stop = never,
 ) -> Generator[TileDone | Notice, None, Prediction]:
     """Segment an image; a generator of progress whose return value is the result.
@@ -76,6 +79,12 @@ def predict(
     resample : bool
         Show the image to the network at the pixel size that the model knows, and bring
         its maps back to the image's grid.
+    objects : ObjectSettings or mapping, optional
+        What to change of how the model tells objects apart, such as
+        ``{"min_size": "20 um2", "fill_holes": True}``.
+    mask : array or ImageSource, optional
+        Where it is 0, nothing is found: labels are 0 and values NaN. Of the axes of the
+        labels, or (Z) Y X for all samples alike.
     stop : callable
         Asked before every layer of the network and while objects are cut from its
         maps; when it returns True the prediction ends and keeps what is there.
@@ -83,11 +92,14 @@ def predict(
     Raises
     ------
     DataError
-        If the image does not fit the model, or the size of its pixels is not known and
-        they should be resampled.
+        If the image does not fit the model, the size of its pixels is not known and
+        they should be resampled, or the mask is of another size.
+    ConfigError
+        If the settings of objects do not fit.
     """
-    options = Options(views, resample, device, precision)
-    prepared = prepare(model, source, options)
+    wishes = as_settings(objects)
+    options = Options(views, resample, device, precision, wishes)
+    prepared = prepare(model, source, options, mask)
     if prepared.advice:
         yield Notice(prepared.advice)
     names = map_names(model.info, options)
@@ -113,6 +125,8 @@ def predict(
         outputs,
         keep_maps=wanted,
         resampling=prepared.resampling,
+        mask=prepared.mask,
+        maps_dtype=np.float16 if outputs.maps is None else outputs.maps.dtype,
     )
     complete = True
     try:

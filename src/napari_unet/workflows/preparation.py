@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from napari_unet.config import DeviceName, PrecisionName
 from napari_unet.data.checks import model_problem
-from napari_unet.data.source import ImageSource
+from napari_unet.data.source import ArrayLike, ImageSource
 from napari_unet.device import pick_device, pick_precision
-from napari_unet.errors import DataError
+from napari_unet.errors import ConfigError, DataError
 from napari_unet.models.info import ModelInfo
 from napari_unet.models.model import Model
 from napari_unet.prediction.predictor import Predictor
 from napari_unet.prediction.resampling import Resampling, relative_size
+from napari_unet.segmentation.settings import DecoderInfo, ObjectSettings
 
 OTHER_PIXELS = 1.5
 """Pixels that differ by more than this factor in size are worth a word."""
@@ -31,6 +32,7 @@ class Options:
     resample: bool = False
     device: DeviceName = "auto"
     precision: PrecisionName = "auto"
+    objects: ObjectSettings = field(default_factory=ObjectSettings)
 
 
 @dataclass(frozen=True)
@@ -49,23 +51,32 @@ class Prepared:
     predictor: Predictor
     advice: str | None
     """What to tell the user."""
+    mask: ImageSource | None = None
+    """Where it is 0, nothing is found."""
 
 
-def prepare(model: Model, image: ImageSource, options: Options) -> Prepared:
+def prepare(
+    model: Model,
+    image: ImageSource,
+    options: Options,
+    mask: ImageSource | ArrayLike | None = None,
+) -> Prepared:
     """Settle how a model is run on an image.
 
     Raises
     ------
     DataError
-        If the model cannot be run on the image, or the size of pixels is not known
-        that it should be resampled to.
+        If the model cannot be run on the image, the size of pixels is not known that
+        it should be resampled to, or the mask is of another size.
+    ConfigError
+        If the settings of objects do not fit.
     """
     check_fit(model, image)
     resampling = Resampling.between(model.info, image) if options.resample else None
     device = pick_device(options.device)
     return Prepared(
         model,
-        _on_grid(model.info, resampling),
+        _tuned(_on_grid(model.info, resampling), image, options.objects),
         image,
         image if resampling is None else resampling.source(image),
         resampling,
@@ -78,7 +89,61 @@ def prepare(model: Model, image: ImageSource, options: Options) -> Prepared:
             temperature=model.info.calibration.temperature,
         ),
         None if options.resample else pixel_size_advice(model.info, image),
+        None if mask is None else mask_of(mask, image),
     )
+
+
+def mask_of(mask: ImageSource | ArrayLike, image: ImageSource) -> ImageSource:
+    """A mask that is read like its image.
+
+    Parameters
+    ----------
+    mask : ImageSource or array
+        Of the axes of the image's labels, or (Z) Y X for all samples alike.
+
+    Raises
+    ------
+    DataError
+        If it is of another size.
+    """
+    if isinstance(mask, ImageSource):
+        fits = mask.spatial_shape == image.spatial_shape
+        if not fits or mask.sample_shape != image.sample_shape or mask.n_channels != 1:
+            raise _wrong_mask(mask.labels_shape, image)
+        return mask
+    shape = tuple(int(n) for n in mask.shape)
+    if shape == image.labels_shape:
+        array, axes = mask, image.labels_axes
+    elif shape == image.spatial_shape:
+        whole = image.sample_shape + shape
+        array = np.broadcast_to(np.asarray(mask), whole)
+        axes = image.sample_axes + image.spatial
+    else:
+        raise _wrong_mask(shape, image)
+    return ImageSource((array,), axes, name="mask", ndim=image.ndim)
+
+
+def _wrong_mask(shape: tuple[int, ...], image: ImageSource) -> DataError:
+    ours, theirs = (" × ".join(map(str, s)) for s in (image.labels_shape, shape))
+    return DataError(
+        f"The mask has {theirs} pixels, but the labels of {image.name!r} have {ours}: "
+        "give a mask of the same size."
+    )
+
+
+def _tuned(info: ModelInfo, image: ImageSource, objects: ObjectSettings) -> ModelInfo:
+    """A model whose objects are cut as somebody wishes."""
+    if objects == ObjectSettings():
+        return info
+    if info.task != "objects":
+        raise ConfigError(
+            "Settings of objects need a model that tells objects apart: leave them "
+            "out, or choose another model."
+        )
+    decoder = objects.applied(
+        info.decoder or DecoderInfo(), image.voxel_size, image.unit
+    )
+    return info.model_copy(update={"decoder": decoder})
 
 
 def _on_grid(info: ModelInfo, resampling: Resampling | None) -> ModelInfo:

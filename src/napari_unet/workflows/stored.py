@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_unet.config import DeviceName, PrecisionName
 from napari_unet.data.normalization import IntensityRange, measure_range
-from napari_unet.data.source import Box, ImageSource
+from napari_unet.data.source import ArrayLike, Box, ImageSource
 from napari_unet.errors import DataError
 from napari_unet.image_io.label_store import (
     LabelStore,
@@ -22,14 +22,19 @@ from napari_unet.image_io.label_store import (
     remove_label_store,
     store_note,
 )
+from napari_unet.image_io.labels_group import ImageGroup
 from napari_unet.models.model import Model
 from napari_unet.prediction.blocks import BlockGrid
+from napari_unet.segmentation.settings import ObjectSettings, as_settings
 from napari_unet.stopping import Stop, Stopped, never
 from napari_unet.training.events import Notice
 from napari_unet.workflows import grids
 from napari_unet.workflows.blocks import BlockJob, TileDone, make_blocks, stitch_blocks
 from napari_unet.workflows.preparation import Options, Prepared, map_names, prepare
 from napari_unet.workflows.store_sink import StoreSink, parts_folder
+
+MASK_COMPARED = 1024
+"""Edge in voxels of the part of a mask that is compared before a run goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,8 @@ def predict_to_store(
     resample: bool = False,
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
+    objects: ObjectSettings | Mapping[str, Any] | None = None,
+    mask: ImageSource | ArrayLike | None = None,
     stop: Stop = never,
 ) -> Generator[StoreReady | TileDone | Notice, None, StoredPrediction]:
     """Segment an image of any size into an OME-Zarr, in bounded memory.
@@ -127,7 +134,7 @@ def predict_to_store(
         As in :class:`Layout`.
     overwrite : bool
         Begin anew where another result lies.
-    views, resample, device, precision, stop
+    views, resample, device, precision, objects, mask, stop
         As in :func:`predict`.
 
     Raises
@@ -139,8 +146,8 @@ def predict_to_store(
     layout = Layout(
         Path(path), None if maps is None else Path(maps), image, zarr_format
     )
-    options = Options(views, resample, device, precision)
-    prepared = prepare(model, source, options)
+    options = Options(views, resample, device, precision, as_settings(objects))
+    prepared = prepare(model, source, options, mask)
     plan = plan_store(prepared, layout, options, overwrite=overwrite)
     done = finished_store(plan)
     if done is not None:
@@ -168,7 +175,7 @@ def plan_store(
     DataError
         As in :func:`predict_to_store`.
     """
-    made_from = _fingerprint(prepared.model, prepared.image, options)
+    made_from = _fingerprint(prepared.model, prepared.image, options, prepared.mask)
     places = [layout.path] + ([layout.maps] if layout.maps else [])
     ours = [_take_up(place, made_from, overwrite=overwrite) for place in places]
     note = next((n for n in ours if n is not None), None)
@@ -282,7 +289,9 @@ def _create_at(
     )
 
 
-def _fingerprint(model: Model, source: ImageSource, options: Options) -> str:
+def _fingerprint(
+    model: Model, source: ImageSource, options: Options, mask: ImageSource | None
+) -> str:
     """What has to be the same for a run to go on where another one ended."""
     digest = hashlib.sha256()
     digest.update(model.info.model_dump_json().encode())
@@ -292,13 +301,24 @@ def _fingerprint(model: Model, source: ImageSource, options: Options) -> str:
     shapes = [tuple(int(n) for n in a.shape) for a in source.arrays]
     how = (options.views, options.resample and source.voxel_size, source.unit)
     digest.update(repr((shapes, source.axes, source.ndim, how)).encode())
+    digest.update(options.objects.model_dump_json(exclude_none=True).encode())
     # Images of one name and shape are told apart by some of their pixels.
-    middle: Box = tuple(
-        (max(0, n // 2 - 32), min(n, n // 2 + 32)) for n in source.spatial_shape
-    )
-    for sample in sorted({0, source.n_samples // 2, source.n_samples - 1}):
-        digest.update(np.ascontiguousarray(source.read(sample, middle)).tobytes())
+    digest.update(_some_pixels(source, 64))
+    if mask is not None:
+        digest.update(_some_pixels(mask, MASK_COMPARED))
     return digest.hexdigest()
+
+
+def _some_pixels(source: ImageSource, edge: int) -> bytes:
+    """Those in the middle of three of the samples."""
+    middle: Box = tuple(
+        (max(0, n // 2 - edge // 2), min(n, n // 2 + edge // 2))
+        for n in source.spatial_shape
+    )
+    chosen = sorted({0, source.n_samples // 2, source.n_samples - 1})
+    return b"".join(
+        np.ascontiguousarray(source.read(sample, middle)).tobytes() for sample in chosen
+    )
 
 
 def resumable_path(
@@ -309,17 +329,47 @@ def resumable_path(
     *,
     views: bool = False,
     resample: bool = False,
+    objects: ObjectSettings | Mapping[str, Any] | None = None,
+    mask: ImageSource | None = None,
     ending: str = ".ome.zarr",
 ) -> Path:
     """A store for `name` in a folder: one to go on with, or a place for a new one."""
-    made_from = _fingerprint(model, source, Options(views, resample))
+    options = Options(views, resample, objects=as_settings(objects))
+    made_from = _fingerprint(model, source, options, mask)
     path, number = folder / f"{name}{ending}", 2
     while path.exists():
         note = store_note(path)
         if note is not None and note.get("made_from") == made_from:
             break
-        path, number = folder / f"{name} ({number}){ending}", number + 1
+        counted = f"{name} ({number})" if ending else f"{name}-{number}"
+        path, number = folder / f"{counted}{ending}", number + 1
     return path
+
+
+def layout_in_group(
+    group: ImageGroup,
+    name: str,
+    model: Model,
+    source: ImageSource,
+    *,
+    maps: Path | None = None,
+    **same: bool,
+) -> Layout:
+    """Labels in the group of their image, where nothing that is there is replaced.
+
+    Parameters
+    ----------
+    group : ImageGroup
+    name : str
+        Of the labels; a number follows where another result has this name.
+    model, source
+    maps : Path, optional
+        As in :class:`Layout`.
+    **same
+        ``views`` and ``resample``, as in :func:`resumable_path`.
+    """
+    path = resumable_path(group.labels, name, model, source, ending="", **same)
+    return Layout(path, maps, "../../", group.zarr_format)
 
 
 def store_job(plan: StorePlan, prepared: Prepared) -> BlockJob:
@@ -345,6 +395,7 @@ def store_job(plan: StorePlan, prepared: Prepared) -> BlockJob:
         ),
         keep_maps=maps is not None,
         resampling=prepared.resampling,
+        mask=prepared.mask,
     )
 
 
