@@ -228,6 +228,13 @@ class TrainingConfig(_Model):
         None, title="Patch size", description="(Z) Y X in voxels"
     )
     batch_size: int | None = Field(None, gt=0, title="Batch size")
+    network: str = Field(
+        "unet",
+        min_length=1,
+        title="Network",
+        description="What learns; `napari-unet networks` lists them",
+        json_schema_extra={"choices": "networks"},
+    )
     base_channels: int | None = Field(
         None, gt=0, title="Base channels", description="Width of the first level"
     )

@@ -53,7 +53,7 @@ def test_every_choice_names_a_setting_that_exists():
     [
         ("Patch", {"patch_size": (30, 30)}, "32 × 32 pixels"),
         ("Batch", {"batch_size": 3}, "3 patches a step"),
-        ("Network", {"levels": 2}, "2 levels, 4 to 8 channels"),
+        ("Depth and width", {"levels": 2}, "2 levels, 4 to 8 channels"),
         ("Intensities", {"low_percentile": 5}, "percentile 5 becomes 0, 99.8 becomes"),
         ("Loss", {"loss": "tversky"}, "cross-entropy + Tversky"),
         ("Class weights", {"loss": {"class_weights": (1, 2, 3)}}, "1, 2, 3"),

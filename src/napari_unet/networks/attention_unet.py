@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from napari_unet.networks.blocks import CONV, ConvBlock, Size, resize_to
+from napari_unet.networks.blocks import CONV, ConvBlock, Size, enlarge
 from napari_unet.networks.reach import Reach
 from napari_unet.networks.unet import UNet
 
@@ -28,6 +28,7 @@ class AttentionGate(nn.Module):
     def __init__(self, n_skip: int, n_coarse: int, stride: Size) -> None:
         super().__init__()
         ndim = len(stride)
+        self._stride = tuple(stride)
         one: Any = (1,) * ndim
         size: Any = stride
         self.skip = CONV[ndim](n_skip, n_skip, size, size, bias=False)
@@ -38,7 +39,7 @@ class AttentionGate(nn.Module):
     def forward(self, skip: Tensor, coarse: Tensor) -> Tensor:
         both = (self.skip(skip) + self.coarse(coarse)).relu()
         weight = self.weight(both).sigmoid()
-        out: Tensor = self.out(skip * resize_to(weight, skip.shape[2:]))
+        out: Tensor = self.out(skip * enlarge(weight, self._stride))
         return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,12 +30,19 @@ def initialise(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def resize_to(image: Tensor, size: Sequence[int]) -> Tensor:
-    """Bring ``N C (Z) Y X`` to another size (Z) Y X, linearly."""
-    if tuple(image.shape[2:]) == tuple(size):
+def enlarge(image: Tensor, factors: Sequence[int]) -> Tensor:
+    """Make ``N C (Z) Y X`` larger along (Z) Y X, linearly."""
+    if max(factors) == 1:
         return image
-    mode = "bilinear" if image.ndim == 4 else "trilinear"
-    return F.interpolate(image, tuple(size), mode=mode, align_corners=False)
+    # Factors, not sizes: what is exported has to serve every size.
+    scale: Any = tuple(float(f) for f in factors)
+    mode = "bilinear" if len(factors) == 2 else "trilinear"
+    return F.interpolate(image, scale_factor=scale, mode=mode, align_corners=False)
+
+
+def total_stride(strides: Sequence[Sequence[int]]) -> Size:
+    """How much coarser all strides together make a map, along (Z) Y X."""
+    return tuple(math.prod(s) for s in zip(*strides, strict=True))
 
 
 class ConvBlock(nn.Sequential):

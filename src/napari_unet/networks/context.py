@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from napari_unet.networks.blocks import AVERAGE_POOL, CONV, Size, resize_to
+from napari_unet.networks.blocks import AVERAGE_POOL, CONV, Size, enlarge
 from napari_unet.networks.reach import Reach
 
 
@@ -46,7 +46,7 @@ class WindowMean(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         mean = self.activation(self.conv(self.pool(x)))
-        return resize_to(mean, x.shape[2:])
+        return enlarge(mean, self._cell)
 
 
 def cell_of(window: Sequence[int], stride: Sequence[int], bins: int) -> Size:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from napari_unet.networks.base import SegmentationNetwork
-from napari_unet.networks.blocks import CONV, ConvBlock, Size, resize_to
+from napari_unet.networks.blocks import CONV, ConvBlock, Size, enlarge, total_stride
 from napari_unet.networks.context import WindowMean, cell_of
 from napari_unet.networks.reach import Reach
-from napari_unet.networks.resnet import ResNet, total_stride
+from napari_unet.networks.resnet import ResNet
 
 LOW_LEVEL = 48
 """Channels of the finer features in the decoder, for a width of 256."""
@@ -108,7 +108,8 @@ class DeepLabV3Plus(SegmentationNetwork):
         super().__init__(rescale)
         ndim, width = len(window), 4 * base
         kernel = tuple(kernels[-1])
-        coarse = total_stride(strides)
+        coarse, self._fine = total_stride(strides), total_stride(strides[:2])
+        self._decoded = total_stride(strides[2:])
         dilations = [1, 1, 1, 1 if max(strides[-1]) > 1 else 2]
         self.encoder = ResNet(
             n_in, base, blocks, bottleneck, strides, kernels, dilations
@@ -136,6 +137,6 @@ class DeepLabV3Plus(SegmentationNetwork):
         """Logits ``N n_out (Z) Y X`` of an image ``N C (Z) Y X``."""
         fine, *_, coarse = self.encoder(image)
         x = self.dropout(self.pyramid(coarse))
-        x = resize_to(x, fine.shape[2:])
+        x = enlarge(x, self._decoded)
         x = self.decoder(torch.cat([self.low_level(fine), x], dim=1))
-        return resize_to(self.head(x), image.shape[2:])
+        return enlarge(self.head(x), self._fine)

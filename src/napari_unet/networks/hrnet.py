@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_unet.networks.base import SegmentationNetwork
-from napari_unet.networks.blocks import CONV, ConvBlock, Size, resize_to
+from napari_unet.networks.blocks import CONV, ConvBlock, Size, enlarge, total_stride
 from napari_unet.networks.reach import Reach
 from napari_unet.networks.resnet import WIDER, ResidualStage, strided_kernel
 
@@ -80,10 +80,13 @@ class Fusion(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         fused = []
-        for own, ways in zip(maps, self.ways, strict=True):
+        for to, ways in enumerate(self.ways):
             together: Any = 0
-            for way, other in zip(ways, maps, strict=True):  # type: ignore[call-overload]
-                together = together + resize_to(way(other), own.shape[2:])
+            for start, (way, other) in enumerate(zip(ways, maps, strict=True)):  # type: ignore[call-overload]
+                x = way(other)
+                if start > to:
+                    x = enlarge(x, total_stride(self._strides[to:start]))
+                together = together + x
             fused.append(F.relu(together))
         return fused
 
@@ -192,6 +195,10 @@ class HRNet(SegmentationNetwork):
                 reaches = exchange.reach(reaches)
             self.stages.append(nn.Sequential(*exchanges))
             before = widths[:count]
+        self._first = total_stride([first, second])
+        self._factors = [
+            total_stride([(1,) * ndim, *between[:k]]) for k in range(len(widths))
+        ]
         one: Any = (1,) * ndim
         total = sum(widths)
         self.mix = ConvBlock(total, total, one)
@@ -229,7 +236,7 @@ class HRNet(SegmentationNetwork):
             *old, new = opening  # type: ignore[misc]
             maps = [layer(x) for layer, x in zip(old, maps, strict=True)] + [new(last)]
             maps = stage(maps)
-        size = maps[0].shape[2:]
-        together = torch.cat([resize_to(m, size) for m in maps], dim=1)
+        pairs = zip(maps, self._factors, strict=True)
+        together = torch.cat([enlarge(m, f) for m, f in pairs], dim=1)
         out = self.head(self.dropout(self.mix(together)))
-        return resize_to(out, image.shape[2:])
+        return enlarge(out, self._first)

@@ -14,3 +14,5 @@ class NetworkInfo(BaseModel):
 
     name: str
     arguments: dict[str, Any]
+    package: str = ""
+    """The distribution that brings it; empty for networks of this program."""

@@ -135,9 +135,11 @@ class OriginalUNet(SegmentationNetwork):
             skips.append(x)
         skips.pop()
         x = self.dropout(x)
+        lost = 4
         for up, block in zip(self.ups, self.decoder, strict=True):
             x = up(x)
-            x = block(torch.cat([_cropped(skips.pop(), x.shape[2:]), x], dim=1))
+            x = block(torch.cat([_cropped(skips.pop(), lost), x], dim=1))
+            lost = 2 * lost + 8
         out: Tensor = self.head(x)
         return out
 
@@ -158,25 +160,22 @@ class OriginalUNet(SegmentationNetwork):
 def mirrored(image: Tensor, axis: int, before: int, after: int) -> Tensor:
     """Continue an image by its mirror image at both ends of an axis, however far."""
     length = image.shape[axis]
-    if max(before, after) < length:
+    exported = torch.jit.is_tracing() or torch.compiler.is_compiling()
+    # What is exported has to serve every size: it must not decide by the size.
+    if not exported and max(before, after) < length:
         padding = [0] * (2 * (image.ndim - 2))
         place = 2 * (image.ndim - 1 - axis)
         padding[place], padding[place + 1] = before, after
         return F.pad(image, padding, mode="reflect")
     index = torch.arange(-before, length + after, device=image.device)
-    if length == 1:
+    if not exported and length == 1:
         return image.index_select(axis, torch.zeros_like(index))
     index = index.remainder(2 * (length - 1))
     return image.index_select(axis, torch.minimum(index, 2 * (length - 1) - index))
 
 
-def _cropped(skip: Tensor, size: Sequence[int]) -> Tensor:
-    """The middle of ``N C (Z) Y X``."""
-    spans = []
-    for whole, part in zip(skip.shape[2:], size, strict=True):
-        start = (whole - part) // 2
-        spans.append(slice(start, start + part))
-    key: Any = (..., *spans)
+def _cropped(skip: Tensor, lost: int) -> Tensor:
+    """``N C (Z) Y X`` without `lost` voxels on every side."""
+    key: Any = (..., *[slice(lost, -lost)] * (skip.ndim - 2))
     cropped: Tensor = skip[key]
     return cropped
-

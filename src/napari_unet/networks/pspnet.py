@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from napari_unet.networks.base import SegmentationNetwork
-from napari_unet.networks.blocks import CONV, ConvBlock, resize_to
+from napari_unet.networks.blocks import CONV, ConvBlock, enlarge, total_stride
 from napari_unet.networks.context import WindowMean, cell_of
 from napari_unet.networks.reach import Reach
-from napari_unet.networks.resnet import ResNet, total_stride
+from napari_unet.networks.resnet import ResNet
 
 BINS = (1, 2, 3, 6)
 """Cells of a window along each axis, as in the paper."""
@@ -68,7 +68,7 @@ class PSPNet(SegmentationNetwork):
         )
         deep, last = self.encoder.widths[-1], self.encoder.reaches[-1]
         part = max(1, deep // len(BINS))
-        coarse = total_stride(strides)
+        coarse = self._coarse = total_stride(strides)
         means = [WindowMean(deep, part, cell_of(window, coarse, b)) for b in BINS]
         self.means = nn.ModuleList(means)
         width = 8 * base
@@ -84,7 +84,7 @@ class PSPNet(SegmentationNetwork):
         """Logits ``N n_out (Z) Y X`` of an image ``N C (Z) Y X``."""
         x = self.encoder(image)[-1]
         x = self.join(torch.cat([x, *(mean(x) for mean in self.means)], dim=1))
-        return resize_to(self.head(self.dropout(x)), image.shape[2:])
+        return enlarge(self.head(self.dropout(x)), self._coarse)
 
 
 def _dilations(strides: Sequence[Sequence[int]]) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -193,8 +192,3 @@ class ResNet(nn.Module):
             x = stage(x)
             found.append(x)
         return found
-
-
-def total_stride(strides: Sequence[Sequence[int]]) -> Size:
-    """How much coarser all strides together make a map, along (Z) Y X."""
-    return tuple(math.prod(s) for s in zip(*strides, strict=True))

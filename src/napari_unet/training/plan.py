@@ -14,7 +14,10 @@ from napari_unet.config import TrainingConfig
 from napari_unet.data.split import Part
 from napari_unet.data.values import Spread, ValueAnnotation, measure_spread
 from napari_unet.errors import ConfigError
+from napari_unet.networks.catalogue import known_networks
+from napari_unet.networks.design import NetworkRequest
 from napari_unet.networks.info import NetworkInfo
+from napari_unet.networks.registry import design_network
 from napari_unet.training.auxiliary import auxiliary_outputs
 
 PATCH = {("cpu", 2): 128, ("cpu", 3): 48, ("gpu", 2): 256, ("gpu", 3): 96}
@@ -26,9 +29,6 @@ BATCH_VOXELS = {
     ("gpu", 3): 2**21,
 }
 """Voxels of a batch."""
-BASE_CHANNELS = {("cpu", 2): 32, ("cpu", 3): 16, ("gpu", 2): 32, ("gpu", 3): 32}
-MAX_CHANNELS = 320
-MAX_LEVELS = 5
 LEARNING_RATE = 2e-3
 MAX_CLASS_WEIGHT = 10.0
 """Of a balanced class, against the middle one: rarer classes would only make noise."""
@@ -114,7 +114,8 @@ def make_plan(
         patch_size=patch,
         batch_size=batch,
         network=network,
-        learning_rate=config.learning_rate or LEARNING_RATE,
+        learning_rate=config.learning_rate
+        or LEARNING_RATE * known_networks()[network.name].rate,
         minutes=config.budget_minutes(),
         max_steps=config.max_steps,
         turnable=tuple(bool(s < 1.5) for s in spacing),
@@ -204,14 +205,6 @@ def _patch(
     return tuple(max(4, int(f)) for f in fitted)
 
 
-def _convolutions(levels: int, kind: tuple[str, int]) -> list[int]:
-    """Two a level, as in the paper; on a CPU one at the finest, which costs most."""
-    counts = [2] * levels
-    if kind[0] == "cpu" and levels > 2:
-        counts[0] = 1
-    return counts
-
-
 def _network(
     config: TrainingConfig,
     patch: Sequence[int],
@@ -221,44 +214,29 @@ def _network(
     kind: tuple[str, int],
     spread: Spread | None,
 ) -> tuple[NetworkInfo, tuple[int, ...]]:
-    """Pooling and kernels that follow the voxel size, after nnU-Net (Isensee 2021).
+    """The network that was chosen, and what patches must be divisible by."""
+    _check_network_settings(config)
+    request = NetworkRequest(
+        n_in=n_in,
+        n_out=n_out,
+        patch=tuple(int(p) for p in patch),
+        spacing=tuple(float(s) for s in spacing),
+        device="cpu" if kind[0] == "cpu" else "gpu",
+        base_channels=config.base_channels,
+        levels=config.levels,
+        dropout=config.dropout,
+        rescale=None if spread is None else (spread.offset, spread.scale),
+    )
+    return design_network(config.network, request)
 
-    An axis is pooled, and convolved, only while its voxels are less than twice as long
-    as the shortest ones, and as long as at least 4 positions are left of a patch.
-    """
-    ndim = len(spacing)
-    step = spacing.copy()
-    left = np.array(patch, float)
-    stem = (1,) * ndim
-    if kind == ("cpu", 2):
-        # Full resolution costs most and adds least: half of it learns more a minute.
-        stem = (2, 2)
-        step, left = step * 2, left / 2
-    kernels: list[tuple[int, ...]] = []
-    strides: list[tuple[int, ...]] = []
-    most = config.levels or MAX_LEVELS - int(math.log2(max(stem)))
-    while True:
-        close = step < 2 * step.min()
-        kernels.append(tuple(3 if c else 1 for c in close))
-        pooled = close & (left >= 8)
-        if not pooled.any() or len(kernels) == most:
-            break
-        strides.append(tuple(2 if p else 1 for p in pooled))
-        step, left = step * np.array(strides[-1]), left / np.array(strides[-1])
-    base = config.base_channels or BASE_CHANNELS[kind]
-    channels = [min(base * 2**i, MAX_CHANNELS) for i in range(len(kernels))]
-    divisor = tuple(int(d) for d in np.prod([stem, *strides], axis=0))
-    arguments: dict[str, Any] = {
-        "n_in": n_in,
-        "n_out": n_out,
-        "channels": channels,
-        "strides": strides,
-        "kernels": kernels,
-        "convolutions": _convolutions(len(kernels), kind),
-        "stem": stem,
-    }
-    if config.dropout:
-        arguments["dropout"] = config.dropout
-    if spread is not None:
-        arguments["rescale"] = [spread.offset, spread.scale]
-    return NetworkInfo(name="unet", arguments=arguments), divisor
+
+def _check_network_settings(config: TrainingConfig) -> None:
+    spec = known_networks().get(config.network)
+    if spec is None:
+        return  # the registry has a sentence for it
+    for setting in ("base_channels", "levels", "dropout"):
+        if getattr(config, setting) and setting not in spec.settings:
+            raise ConfigError(
+                f"The network {config.network!r} has no setting {setting!r}: leave it "
+                "out, or choose another network."
+            )

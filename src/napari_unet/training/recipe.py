@@ -10,7 +10,9 @@ import numpy as np
 
 from napari_unet.config import TrainingConfig
 from napari_unet.data.split import Split
-from napari_unet.training.plan import BATCH_VOXELS, MAX_LEVELS, PATCH, TrainingPlan
+from napari_unet.networks.catalogue import DEFAULT, known_networks
+from napari_unet.networks.design import MAX_LEVELS
+from napari_unet.training.plan import BATCH_VOXELS, PATCH, TrainingPlan
 
 WISHED = "as you chose"
 RARE = 0.1
@@ -85,6 +87,7 @@ def explain(
         _values,
         _patch,
         _batch,
+        _kind,
         _depth,
         _pooling,
         _loss,
@@ -184,8 +187,19 @@ def _batch(f: _Facts) -> Choice:
     return Choice("batch_size", "Batch", value, why)
 
 
-def _depth(f: _Facts) -> Choice:
-    channels = f.plan.network.arguments["channels"]
+def _kind(f: _Facts) -> Choice:
+    spec = known_networks()[f.config.network]
+    why = spec.summary.rstrip(".")
+    why = f"{why[:1].lower()}{why[1:]}"
+    if f.config.network != DEFAULT:
+        why = f"{WISHED}; {why}"
+    return Choice("network", "Network", spec.title, why)
+
+
+def _depth(f: _Facts) -> Choice | None:
+    channels = f.plan.network.arguments.get("channels")
+    if channels is None:
+        return None
     value = f"{len(channels)} levels, {channels[0]} to {channels[-1]} channels"
     if f.config.levels is not None or f.config.base_channels is not None:
         why = WISHED
@@ -193,15 +207,18 @@ def _depth(f: _Facts) -> Choice:
         why = "the usual depth; more would not fit a patch much better"
     else:
         why = "deeper, fewer than 4 positions would be left of a patch"
-    return Choice("levels, base_channels", "Network", value, why)
+    return Choice("levels, base_channels", "Depth and width", value, why)
 
 
 def _stem(f: _Facts) -> list[int]:
-    return list(f.plan.network.arguments["stem"])
+    return list(f.plan.network.arguments.get("stem", [1]))
 
 
-def _pooling(f: _Facts) -> Choice:
-    strides = f.plan.network.arguments["strides"]
+def _pooling(f: _Facts) -> Choice | None:
+    strides = f.plan.network.arguments.get("strides")
+    if strides is None:
+        return None
+    strides = [s for s in strides if max(s) > 1]
     setting = "anisotropy"
     if f.ndim == 3 and any(min(s) != max(s) for s in strides):
         flat = sum(s[0] == 1 for s in strides)
@@ -217,7 +234,7 @@ def _pooling(f: _Facts) -> Choice:
         why = "voxels are about equally long along all axes"
     if max(_stem(f)) > 1:
         value += ", after a first halving"
-        why += "; on a CPU full resolution costs most and adds least"
+        why += "; full resolution costs most and adds least"
     return Choice(setting, "Pooling", value, why)
 
 
