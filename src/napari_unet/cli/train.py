@@ -33,6 +33,7 @@ WISHES = (
     "max_steps",
     "seed",
     "batch_size",
+    "network",
     "base_channels",
     "levels",
     "learning_rate",
@@ -52,10 +53,10 @@ def run(options: argparse.Namespace) -> int:
     looking = options.explain or options.preview_augmentation is not None
     output = Path("model") if looking else _model_path(options)
     config = _config(options)
-    pairs = _open(options.images, options.labels, options, config)
+    pairs = open_pairs(options.images, options.labels, options, config)
     validation = []
     if options.val_images is not None:
-        validation = _open(options.val_images, options.val_labels, options, config)
+        validation = open_pairs(options.val_images, options.val_labels, options, config)
     problems = training_problems(pairs, config)
     if problems:
         raise AnnotationError(problems[0])
@@ -108,10 +109,10 @@ def _check_options(options: argparse.Namespace) -> None:
     if (options.val_images is None) != (options.val_labels is None):
         raise UsageError("Give both --val-images and --val-labels, or neither.")
     if options.annotation is None and options.task != "regression":
-        raise UsageError(_ask_for_rule(options))
+        raise UsageError(ask_for_rule(options))
 
 
-def _ask_for_rule(options: argparse.Namespace) -> str:
+def ask_for_rule(options: argparse.Namespace) -> str:
     """Why the rule is needed, with what the first labels would mean by either."""
     image, labels = pair_folders(options.images, options.labels)[0]
     source = read_image(image, options.axes, options.ndim or 0)
@@ -156,9 +157,10 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
     return training_config(background=not options.no_background, **wishes)
 
 
-def _open(
+def open_pairs(
     images: Path, labels: Path, options: argparse.Namespace, config: TrainingConfig
 ) -> list[Annotation]:
+    """Images of a folder and what is known about them."""
     annotations = []
     size = tuple(options.voxel_size) if options.voxel_size else None
     for image, truth in pair_folders(images, labels):

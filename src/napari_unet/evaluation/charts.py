@@ -67,6 +67,53 @@ def dots(
     return _svg(parts)
 
 
+COLORS = ("#0f766e", "#d97706", "#7c3aed", "#dc2626", "#2563eb", "#65a30d", "#a16207",
+          "#db2777", "#475569", "#0891b2")  # fmt: skip
+
+
+def curves(
+    series: Sequence[tuple[str, Sequence[Point]]], x_title: str, y_title: str
+) -> str:
+    """Several curves with their names below, x from 0, y from 0 to at most 1."""
+    points = [point for _, curve in series for point in curve]
+    top = max((y for _, y in points), default=1.0)
+    plot = _Plot(
+        _span([0.0, *(x for x, _ in points)]), (0.0, min(1.0, max(top * 1.1, 0.05)))
+    )
+    ticks = [plot.x_range[1] * k / 4 for k in range(5)]
+    parts = plot.frame(x_title, y_title, ticks)
+    for k, (name, curve) in enumerate(series):
+        color = COLORS[k % len(COLORS)]
+        inside = [(x, max(0.0, min(y, plot.y_range[1]))) for x, y in curve]
+        parts.append(
+            f'<polyline fill="none" stroke="{color}" stroke-width="2" '
+            f'points="{plot.path(inside)}"/>'
+        )
+        for point in inside:
+            x, y = plot.at(point)
+            parts.append(
+                f'<circle fill="{color}" cx="{x:.1f}" cy="{y:.1f}" r="2.5">'
+                f"<title>{escape(name)}, {point[0]:.2f}: {point[1]:.3f}</title></circle>"
+            )
+        left, low = LEFT + 140 * (k % 3), HEIGHT + 14 + 18 * (k // 3)
+        parts.append(
+            f'<circle fill="{color}" cx="{left}" cy="{low - 4}" r="5"/>'
+            f'<text x="{left + 10}" y="{low}">{escape(name)}</text>'
+        )
+    return _svg(parts, HEIGHT + 18 * math.ceil(len(series) / 3) + 4)
+
+
+def standalone(svg: str) -> str:
+    """A chart as a file of its own: with its name space, its style and a background."""
+    style = (
+        "<style>text{font:12px sans-serif;fill:#334155}"
+        ".grid{stroke:#cbd5e1;stroke-width:1}</style>"
+        '<rect width="100%" height="100%" fill="#ffffff"/>'
+    )
+    head, _, rest = svg.partition(">")
+    return f'{head} xmlns="http://www.w3.org/2000/svg">{style}{rest}\n'
+
+
 def reliability_curve(curve: Sequence[tuple[float, float, int]]) -> str:
     """Share of right pixels over confidence; on the diagonal they are equal."""
     plot = _Plot((0.0, 1.0), (0.0, 1.0))

@@ -107,9 +107,7 @@ def pyramid(
     while True:
         close = [s < 2 * min(step) for s in step]
         kernels.append(tuple(3 if c else 1 for c in close))
-        pooled = [
-            c and n >= LEAST_LEFT for c, n in zip(close, left, strict=True)
-        ]
+        pooled = [c and n >= LEAST_LEFT for c, n in zip(close, left, strict=True)]
         if not any(pooled) or len(kernels) == most:
             return strides, kernels
         strides.append(tuple(2 if p else 1 for p in pooled))

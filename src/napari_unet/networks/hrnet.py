@@ -167,7 +167,9 @@ class HRNet(SegmentationNetwork):
         first, second, *between = (tuple(s) for s in strides)
         sizes = [tuple(k) for k in kernels]
         if not len(between) == len(modules) == len(sizes) - 1:
-            raise ValueError("give a kernel per resolution, strides and modules between")
+            raise ValueError(
+                "give a kernel per resolution, strides and modules between"
+            )
         ndim, fine = len(first), sizes[0]
         widths = [width * 2**k for k in range(len(sizes))]
         kernel = [strided_kernel(fine, first), strided_kernel(fine, second)]

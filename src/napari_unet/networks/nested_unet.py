@@ -120,4 +120,6 @@ class NestedUNet(SegmentationNetwork):
 
 def _nodes(levels: int) -> list[tuple[int, int]]:
     """Level and step of every node, each after those that it needs."""
-    return [(depth - step, step) for depth in range(levels) for step in range(depth + 1)]
+    return [
+        (depth - step, step) for depth in range(levels) for step in range(depth + 1)
+    ]
