@@ -34,9 +34,10 @@ from napari_unet.networks.blocks import fold_batch_norm
 from napari_unet.networks.info import NetworkInfo
 from napari_unet.networks.registry import build_network
 from napari_unet.segmentation.settings import DecoderInfo
-from napari_unet.workflows import exhaust, predict
+from napari_unet.workflows import TileDone, exhaust, predict
 from napari_unet.workflows.blocks import BlockJob, make_blocks
-from napari_unet.workflows.prediction import BLOCK, make_predictor
+from napari_unet.workflows.grids import BLOCK
+from napari_unet.workflows.preparation import Options, prepare
 
 GIGABYTE = 10**9
 WIDTHS = [16, 32, 64, 128]
@@ -47,16 +48,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="smaller, without 200 GB")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--only", choices=["speed", "memory"])
+    parser.add_argument("--only", choices=["speed", "memory", "cluster"])
     options = parser.parse_args()
     torch.manual_seed(0)
     figures: dict[str, Any] = {"device": str(pick_device())}
-    if options.only != "memory":
+    if options.only in (None, "speed"):
         figures |= speed(2048, repeat=2 if options.quick else 3)
         figures |= objects(1024 if options.quick else 2048)
-    if options.only != "speed":
-        sizes = [0.5, 2, 8] if options.quick else [2, 20, 200]
-        figures |= memory(sizes)
+    if options.only in (None, "memory"):
+        figures |= memory([0.5, 2, 8] if options.quick else [2, 20, 200])
+    if options.only in (None, "cluster"):
+        figures |= scaling(4096 if options.quick else 8192, [1, 2])
+        figures |= graph(500 if options.quick else 2000, [1, 4, 16, 64])
     for name, value in figures.items():
         print(f"{name:28} {value}", flush=True)
     if options.json:
@@ -114,7 +117,7 @@ def speed(edge: int, repeat: int) -> dict[str, Any]:
     bare_network: Any = fold_batch_norm(make_model().network)
     layout = memory_format(2)
     bare_network = bare_network.to(device=device, memory_format=layout)
-    core = make_predictor(model, "auto", "auto", views=False).largest[0]
+    core = 1024
     pieces = [
         torch.randn(1, 1, core, core, device=device).contiguous(memory_format=layout)
         for _ in range(max(1, edge // core) ** 2)
@@ -191,7 +194,7 @@ def objects(edge: int) -> dict[str, Any]:
     distance = np.clip(1 - ndimage.distance_transform_edt(~points) / 11, 0, 1)
     wanted = torch.from_numpy(np.stack([distance > 0, distance]).astype(np.float32))
     source = ImageSource((rng.integers(0, 4000, (edge, edge)).astype(np.uint16),), "YX")
-    predictor = make_predictor(model, "auto", "auto", views=False)
+    predictor = prepare(model, source, Options()).predictor
 
     def network_alone() -> None:
         from napari_unet.data.normalization import measure_range
@@ -200,9 +203,9 @@ def objects(edge: int) -> dict[str, Any]:
         for _ in predictor.run(source, intensity, 0):
             pass
 
-    from napari_unet.prediction import predictor as module
+    from napari_unet.prediction import batches as module
 
-    batch_results = module._Batch.results
+    batch_results = module.Batch.results
 
     def with_maps(self: Any) -> Any:
         for part in batch_results(self):
@@ -210,7 +213,7 @@ def objects(edge: int) -> dict[str, Any]:
             yield module.TileMaps(part.work, wanted[(slice(None), *inner)].numpy())
 
     alone = timed(network_alone, 1)
-    with patch.object(module._Batch, "results", with_maps):
+    with patch.object(module.Batch, "results", with_maps):
         begun = time.perf_counter()
         result = exhaust(predict(model, source))
         both = time.perf_counter() - begun
@@ -264,43 +267,69 @@ class Brightness(nn.Module):
 
 
 def memory(gigabytes: Sequence[float]) -> dict[str, Any]:
-    """Largest resident memory above idle, by size of the input; a process for each."""
-    peaks = {}
+    """Largest resident memory by size of the input; a process for each."""
+    found = {}
     context = multiprocessing.get_context("spawn")
     for size in gigabytes:
         with context.Pool(1) as pool:
-            peaks[f"{size:g} GB"] = pool.apply(peak_of, (size,))
-    values = list(peaks.values())
-    return {"peak_mb": peaks, "peak_growth": round(max(values) / min(values) - 1, 3)}
+            found[f"{size:g} GB"] = pool.apply(peak_of, (size,))
+            print("memory", f"{size:g} GB", found[f"{size:g} GB"], flush=True)
+    totals = [f["idle"] + f["peak"] for f in found.values()]
+    return {
+        "peak_mb": {size: f["peak"] for size, f in found.items()},
+        "memory_mb": found,
+        "peak_growth": round(max(totals) / min(totals) - 1, 3),
+    }
 
 
-def peak_of(gigabytes: float) -> int:
+class Watch:
+    """The largest resident memory of a process in each phase, in megabytes."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self.idle = self._now()
+        self.phase = "range"
+        self.peaks: dict[str, int] = {}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def _now(self) -> int:
+        return round(self._process.memory_info().rss / 2**20)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.02):
+            above = self._now() - self.idle
+            self.peaks[self.phase] = max(self.peaks.get(self.phase, 0), above)
+
+    def end(self) -> dict[str, int]:
+        """Peaks above idle, and idle itself."""
+        self._ended.set()
+        self._thread.join()
+        return {"idle": self.idle, "peak": max(self.peaks.values()), **self.peaks}
+
+
+def peak_of(gigabytes: float) -> dict[str, int]:
     """Megabytes above idle while so many gigabytes of pixels are segmented."""
+    torch.set_num_threads(1)
     edge = int((gigabytes * GIGABYTE / 8) ** 0.5)
     source = ImageSource((Generated((edge, edge)),), "YX")
     model = make_model()
     model.network = Brightness()
-    process = psutil.Process()
     warm = ImageSource((Generated((64, 64)),), "YX")
     exhaust(predict(model, warm))  # loads what is loaded once
-    idle = process.memory_info().rss
-    peak, ended = idle, threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not ended.wait(0.02):
-            peak = max(peak, process.memory_info().rss)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    watch = Watch()
     sink: Any = Counted()
     job = store_like(model, source, sink)
-    exhaust(make_blocks(job))
-    ended.set()
-    watcher.join()
+    watch.phase = "first"
+    # From here on nothing new is needed: the rest of a longer run looks alike.
+    for event in make_blocks(job):
+        if isinstance(event, TileDone) and event.done == 64:
+            watch.phase = "rest"
+    found = watch.end()
     if sink.voxels != edge * edge:
         raise RuntimeError(f"{sink.voxels} voxels instead of {edge * edge}")
-    return round((peak - idle) / 2**20)
+    return found
 
 
 def store_like(model: Model, source: ImageSource, sink: Any) -> BlockJob:
@@ -311,12 +340,82 @@ def store_like(model: Model, source: ImageSource, sink: Any) -> BlockJob:
     box = tuple((0, n) for n in source.spatial_shape)
     return BlockJob(
         model.info,
-        make_predictor(model, "auto", "auto", views=False),
+        prepare(model, source, Options()).predictor,
         source,
         measure_range(source, model.info.normalization),
         BlockGrid([0], box, BLOCK[2], (0, 0)),
         sink,
     )
+
+
+def scaling(edge: int, workers: Sequence[int]) -> dict[str, Any]:
+    """Seconds of a store with so many workers on this computer, without their start."""
+    import tempfile
+
+    import zarr
+
+    from napari_unet.image_io import read_image
+    from napari_unet.workflows.cluster import connect, predict_on_cluster
+
+    seconds = {}
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        model = make_model().save(place / "model.zip")
+        pixels = np.random.default_rng(0).integers(0, 4000, (edge, edge), np.uint16)
+        zarr.create_array(str(place / "i.zarr"), data=pixels, chunks=(1024, 1024))
+        source = read_image(place / "i.zarr", "YX")
+        for count in workers:
+            with connect(None, count) as client:
+                client.wait_for_workers(count)
+                for name in ("warm", "timed"):
+                    begun = time.perf_counter()
+                    events = predict_on_cluster(
+                        client, model, source, place / f"{name}{count}.zarr"
+                    )
+                    exhaust(events)
+                    seconds[count] = round(time.perf_counter() - begun, 2)
+    first = seconds[workers[0]]
+    return {
+        "workers_s": {str(n): s for n, s in seconds.items()},
+        "workers_speedup": {str(n): round(first / s, 2) for n, s in seconds.items()},
+    }
+
+
+def graph(chunks: int, workers: Sequence[int]) -> dict[str, Any]:
+    """Milliseconds a chunk that a scheduler needs by itself: tasks that do nothing.
+
+    Workers are threads of this process, so that 64 of them fit on any computer; the
+    arguments are those of real blocks.
+    """
+    from functools import partial
+
+    from distributed import Client, LocalCluster, as_completed
+
+    found = {}
+    for count in workers:
+        with (
+            LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                processes=False,
+                host="127.0.0.1",
+                dashboard_address=None,
+            ) as cluster,
+            Client(cluster, set_as_default=False) as client,
+        ):
+            client.wait_for_workers(count)
+            begun = time.perf_counter()
+            tasks = client.map(
+                partial(_nothing, "plan" * 50), range(chunks), pure=False
+            )
+            for _ in as_completed(tasks, loop=client.loop, with_results=True):
+                pass
+            found[str(count)] = round(1000 * (time.perf_counter() - begun) / chunks, 2)
+    return {"scheduler_ms_per_chunk": found}
+
+
+def _nothing(_: str, number: int) -> int:
+    return number
 
 
 def finish(device: torch.device) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import glob
 import hashlib
-import io
+import math
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from napari_unet.batch_report import REPORT, BatchRow, read_report, write_report
 from napari_unet.data.checks import model_problem
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import DataError, UserError
-from napari_unet.files import atomic_file
 from napari_unet.image_io import (
     display_name,
     find_images,
@@ -25,6 +24,7 @@ from napari_unet.image_io import (
     write_probabilities,
     write_values,
 )
+from napari_unet.image_io.labels_group import image_group
 from napari_unet.image_io.store import PixelSize
 from napari_unet.stopping import Stop, never
 from napari_unet.training.events import Notice
@@ -32,15 +32,30 @@ from napari_unet.training.events import Notice
 if TYPE_CHECKING:
     from napari_unet.models.model import Model
     from napari_unet.workflows import StoreReady, TileDone
+    from napari_unet.workflows.stored import Layout
 
-REPORT = "report.csv"
-"""Name of the report in the folder of the results."""
+__all__ = [
+    "REPORT",
+    "BatchItem",
+    "BatchOptions",
+    "BatchRow",
+    "ImageBegun",
+    "find_inputs",
+    "finished",
+    "model_fingerprint",
+    "plan_batch",
+    "read_report",
+    "refuse_to_replace",
+    "run_batch",
+    "write_report",
+]
+
 PROBABILITIES = "probabilities"
 """Folder of the maps inside the folder of the results."""
+SAME_RUN = ("views", "resample", "objects", "mask")
+"""Settings that make another result."""
 IN_MEMORY_VOXELS = 2**26
 """Labels of more voxels go into a store, block by block."""
-
-Status = Literal["done", "skipped", "stopped"]
 
 
 @dataclass(frozen=True)
@@ -49,21 +64,8 @@ class BatchItem:
 
     image: Path
     target: Path
-    """A TIFF; or, where it ends in ``.zarr``, the folder of a store."""
-
-
-@dataclass(frozen=True)
-class BatchRow:
-    """A line of the report."""
-
-    image: str
-    result: str
-    status: Status
-    reason: str = ""
-    objects: int | None = None
-    seconds: float = 0.0
-    model: str = ""
-    """Fingerprint of the model file."""
+    """A TIFF; or, where it ends in ``.zarr``, the folder of a store; or the group
+    ``labels`` of an OME-Zarr image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,14 @@ class BatchOptions:
         Write the network's maps, too.
     store : bool
         Write every result as OME-Zarr.
+    separate : bool
+        Write labels of OME-Zarr images like those of others, too, instead of into the
+        images' own groups ``labels``.
+    name : str
+        Of labels in such a group.
     how : dict
-        ``device``, ``precision``, ``views`` of :func:`napari_unet.workflows.predict`.
+        ``device``, ``precision``, ``views``, ``resample`` of
+        :func:`napari_unet.workflows.predict`.
     overwrite : bool
         Replace stores that another model has left.
     stored : callable, optional
@@ -98,6 +106,8 @@ class BatchOptions:
     axes: str | None = None
     probabilities: bool = False
     store: bool = False
+    separate: bool = False
+    name: str = "labels"
     how: dict[str, Any] | None = None
     overwrite: bool = False
     stored: Callable[..., Generator[Any, None, Any]] | None = None
@@ -130,9 +140,21 @@ def find_inputs(inputs: Sequence[str | Path]) -> list[Path]:
 
 
 def plan_batch(
-    images: Sequence[Path], output: Path, *, store: bool = False
+    images: Sequence[Path],
+    output: Path,
+    *,
+    store: bool = False,
+    separate: bool = False,
 ) -> list[BatchItem]:
     """Where the labels of each image go.
+
+    Parameters
+    ----------
+    images : sequence of Path
+    output : Path
+        Folder of the results.
+    store, separate : bool
+        As in :class:`BatchOptions`; `separate` holds for values.
 
     Raises
     ------
@@ -140,7 +162,13 @@ def plan_batch(
         If two images would give the same file, or labels would replace an image.
     """
     ending = ".ome.zarr" if store else ".tif"
-    items = [BatchItem(i, output / f"{display_name(i)}{ending}") for i in images]
+    items = []
+    for image in images:
+        group = None if separate else image_group(image)
+        if group is not None and group.writable:
+            items.append(BatchItem(image, group.labels))
+        else:
+            items.append(BatchItem(image, output / f"{display_name(image)}{ending}"))
     sources: dict[Path, Path] = {}
     for item in items:
         if item.target in sources:
@@ -242,7 +270,7 @@ def run_batch(
         begun = time.monotonic()
         row = BatchRow(key, str(item.target.resolve()), "done", model=fingerprint)
         try:
-            found = yield from _segment(model, item, options, stop)
+            found = yield from _segment(model, item, output, options, stop)
             row = replace(row, **found)
         except UserError as error:
             row = replace(row, status="skipped", reason=str(error))
@@ -254,30 +282,27 @@ def run_batch(
 
 
 def _segment(
-    model: Model, item: BatchItem, options: BatchOptions, stop: Stop
+    model: Model, item: BatchItem, output: Path, options: BatchOptions, stop: Stop
 ) -> Generator[StoreReady | TileDone | Notice, None, dict[str, Any]]:
     """Segment one image; fields of its row."""
-    from napari_unet.workflows import predict, predict_to_store
+    from napari_unet.workflows import predict
 
     # Of several resolutions, the one that looks most like what the model knows.
     known = model.info.voxel_size
     near = PixelSize(known[-1], model.info.unit) if known else None
-    whole = read_image(item.image, options.axes, near=near)
+    notes: list[str] = []
+    whole = read_image(item.image, options.axes, near=near, on_note=notes.append)
+    for text in notes:
+        yield Notice(text)
     # A 2D model reads volumes plane by plane.
     source = replace(whole, ndim=2) if model.info.ndim == 2 else whole
     problem = model_problem(model.info, source)
     if problem:
         raise DataError(problem)
+    layout = _layout(model, source, item, output, options)
+    if layout is not None:
+        return (yield from _segment_to_store(model, source, layout, options, stop))
     how = options.how or {}
-    if options.store or _too_large(source, model, options):
-        target = item.target.with_name(f"{display_name(item.target)}.ome.zarr")
-        make = options.stored or predict_to_store
-        kept = yield from make(
-            model, source, target, **how, overwrite=options.overwrite, stop=stop
-        )
-        if not kept.complete:
-            return {"status": "stopped", "reason": "The run was ended."}
-        return {"result": str(target.resolve()), "objects": kept.objects}
     result = yield from predict(
         model, source, probabilities=options.probabilities, **how, stop=stop
     )
@@ -286,7 +311,7 @@ def _segment(
     size, unit = whole.voxel_size, whole.unit
     if result.probabilities is not None:
         write_probabilities(
-            item.target.parent / PROBABILITIES / item.target.name,
+            output / PROBABILITIES / item.target.name,
             result.probabilities,
             f"C{result.axes}",
             size,
@@ -299,55 +324,50 @@ def _segment(
     return {"objects": int(result.labels.max(initial=0)) if is_objects else None}
 
 
-def _too_large(source: ImageSource, model: Model, options: BatchOptions) -> bool:
-    voxels = 1
-    for length in source.labels_shape:
-        voxels *= length
-    if voxels <= IN_MEMORY_VOXELS or model.info.task == "regression":
-        return False
-    if options.probabilities:
-        raise DataError(
-            f"The maps of {source.name!r} are too large for one file: segment it "
-            "without probabilities, or a part of it."
-        )
-    return True
+def _layout(
+    model: Model,
+    source: ImageSource,
+    item: BatchItem,
+    output: Path,
+    options: BatchOptions,
+) -> Layout | None:
+    """The store of a result; None for a file."""
+    from napari_unet.workflows.stored import Layout, layout_in_group
+
+    name = display_name(item.image)
+    maps = output / PROBABILITIES / f"{name}.ome.zarr"
+    wanted = maps if options.probabilities else None
+    group = image_group(item.image)
+    if group is not None and item.target == group.labels:
+        how = {k: v for k, v in (options.how or {}).items() if k in SAME_RUN}
+        return layout_in_group(group, options.name, model, source, maps=wanted, **how)
+    voxels = math.prod(source.labels_shape)
+    if options.store or voxels > IN_MEMORY_VOXELS:
+        return Layout(output / f"{name}.ome.zarr", wanted)
+    return None
 
 
-def write_report(path: Path, rows: Sequence[BatchRow]) -> None:
-    """Write the report; it is replaced as a whole.
+def _segment_to_store(
+    model: Model,
+    source: ImageSource,
+    layout: Layout,
+    options: BatchOptions,
+    stop: Stop,
+) -> Generator[StoreReady | TileDone | Notice, None, dict[str, Any]]:
+    from napari_unet.workflows import predict_to_store
 
-    Raises
-    ------
-    DataError
-        If the disk refuses.
-    """
-    text = io.StringIO()
-    names = [f.name for f in fields(BatchRow)]
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        values = asdict(row)
-        writer.writerow({k: "" if v is None else v for k, v in values.items()})
-    try:
-        with atomic_file(path) as file:
-            file.write(text.getvalue().encode())
-    except OSError as error:
-        raise DataError(
-            f"{path} could not be written: {error.strerror or error}. "
-            "Choose another folder or free some disk space."
-        ) from error
-
-
-def read_report(path: Path) -> list[BatchRow]:
-    """Lines of a report; none where there is no report, or another one."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        rows = []
-        for line in csv.DictReader(io.StringIO(text)):
-            values: dict[str, Any] = dict(line)
-            values["objects"] = int(values["objects"]) if values["objects"] else None
-            values["seconds"] = float(values["seconds"])
-            rows.append(BatchRow(**values))
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return rows
+    make = options.stored or predict_to_store
+    kept = yield from make(
+        model,
+        source,
+        layout.path,
+        maps=layout.maps,
+        image=layout.image,
+        zarr_format=layout.zarr_format,
+        **(options.how or {}),
+        overwrite=options.overwrite,
+        stop=stop,
+    )
+    if not kept.complete:
+        return {"status": "stopped", "reason": "The run was ended."}
+    return {"result": str(layout.path.resolve()), "objects": kept.objects}

@@ -10,8 +10,9 @@ from PIL import Image
 
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import DataError
-from napari_unet.image_io import read_image, read_labels
+from napari_unet.image_io import read_image, read_labels, tiff_regions
 from napari_unet.image_io import tiff as tiff_module
+from napari_unet.image_io.tiff_regions import TiffRegions
 
 RNG = np.random.default_rng(0)
 
@@ -146,23 +147,54 @@ def test_uncompressed_pixels_stay_on_disk(tmp_path):
     )
 
 
-def test_compressed_pixels_that_fill_the_memory_are_read_in_pieces(
-    tmp_path, monkeypatch
-):
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+@pytest.mark.parametrize("rows", [1, 7])
+def test_many_compressed_pixels_are_read_in_pieces(tmp_path, monkeypatch, tile, rows):
     data = pixels(6, 40, 30)
     path = tmp_path / "a.tif"
-    metadata = {"axes": "ZYX"}
-    tifffile.imwrite(path, data, compression="zlib", metadata=metadata)
+    layout = {"rowsperstrip": rows} if tile is None else {"tile": tile}
+    tifffile.imwrite(path, data, compression="zlib", metadata={"axes": "ZYX"}, **layout)
+    monkeypatch.setattr(tiff_module, "DECODED_BYTES", 1000)
+    monkeypatch.setattr(tiff_regions, "PIECE_BYTES", 900)
+    monkeypatch.setattr(tiff_regions, "KEPT_BYTES", 2000)
+    notes = []
+    image = read_image(path, on_note=notes.append)
+    assert isinstance(image.arrays[0], TiffRegions)
+    assert not notes
+    for box in (((1, 3), (2, 29), (4, 26)), ((0, 6), (0, 40), (0, 30)), ((5, 6),) * 3):
+        wanted = data[tuple(slice(*b) for b in box)]
+        np.testing.assert_array_equal(image.read(0, box)[0], wanted)
+    kept = image.arrays[0]._kept.values()
+    assert sum(part.nbytes for part in kept) < data.nbytes
+    array = image.arrays[0]
+    np.testing.assert_array_equal(array[..., -3::-2], data[..., -3::-2])
+    np.testing.assert_array_equal(array[2], data[2])
+    assert array[1:1].shape == (0, 40, 30)
 
-    class Full:
-        available = 100
 
-    monkeypatch.setattr(tiff_module.psutil, "virtual_memory", Full)
-    image = read_image(path)
-    assert isinstance(image.arrays[0], zarr.Array)
-    np.testing.assert_array_equal(
-        image.read(0, ((1, 3), (2, 9), (4, 6)))[0], data[1:3, 2:9, 4:6]
+def test_opacity_of_a_large_picture_is_no_channel(tmp_path, monkeypatch):
+    data = pixels(20, 30, 4, dtype="u1")
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path, data, compression="zlib", photometric="rgb", extrasamples=["unassalpha"]
     )
+    monkeypatch.setattr(tiff_module, "DECODED_BYTES", 10)
+    image = read_image(path)
+    assert image.n_channels == 3
+    np.testing.assert_array_equal(image.read(0), data[..., :3].transpose(2, 0, 1))
+
+
+def test_what_cannot_be_read_in_pieces_is_told_once(tmp_path, monkeypatch):
+    data = pixels(40, 30)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, data, compression="zlib", rowsperstrip=40)
+    monkeypatch.setattr(tiff_module, "DECODED_BYTES", 1000)
+    notes = []
+    np.testing.assert_array_equal(
+        read_image(path, on_note=notes.append).read(0)[0], data
+    )
+    assert len(notes) == 1
+    assert "a.tif is compressed in very large pieces" in notes[0]
 
 
 def test_full_resolution_of_a_pyramid(tmp_path):

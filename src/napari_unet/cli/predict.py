@@ -20,9 +20,10 @@ from napari_unet.batch import (
     plan_batch,
     run_batch,
 )
-from napari_unet.cli.common import UsageError, find_model, given, listed, note, say
+from napari_unet.cli.common import find_model, given, listed, note, say
 from napari_unet.cli.progress import Progress
 from napari_unet.errors import DataError
+from napari_unet.models.library import model_name
 from napari_unet.models.model_file import read_info
 from napari_unet.training.events import Notice
 
@@ -31,14 +32,16 @@ Stored = Callable[..., Generator[Any, None, Any]]
 
 def run(options: argparse.Namespace) -> int:
     """Segment every input; 1 if one of them failed."""
-    on_cluster = bool(options.workers or options.scheduler)
-    if on_cluster and options.probabilities:
-        raise UsageError("--probabilities cannot be written by several workers.")
     path = find_model(options.model)
-    read_info(path)  # complains about a wrong file before torch is loaded
+    info = read_info(path)  # complains about a wrong file before torch is loaded
     fingerprint = model_fingerprint(path)
-    store = options.store or on_cluster
-    items = plan_batch(find_inputs(options.inputs), options.output, store=store)
+    store = bool(options.store or options.workers or options.scheduler)
+    items = plan_batch(
+        find_inputs(options.inputs),
+        options.output,
+        store=store,
+        separate=options.separate or info.task == "regression",
+    )
     done: list[BatchRow] = []
     if not options.overwrite:
         done = finished(items, options.output, fingerprint)
@@ -55,10 +58,12 @@ def run(options: argparse.Namespace) -> int:
             axes=options.axes,
             probabilities=options.probabilities,
             store=store,
+            name=model_name(path),
             how=given(
                 device=options.device,
                 precision=options.precision,
                 views=options.views or None,
+                resample=options.resample or None,
             ),
             stored=stored,
             overwrite=options.overwrite,

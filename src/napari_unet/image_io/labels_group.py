@@ -84,7 +84,7 @@ def list_labels(path: Path, zarr_format: int) -> None:
 
     found = _listed(path.parent)
     if found is None:
-        group = zarr.create_group(str(path.parent), zarr_format=zarr_format)  # type: ignore[arg-type]
+        group = zarr.create_group(str(path.parent), zarr_format=zarr_format)
         found = group, []
     group, names = found
     if path.name not in names:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +75,15 @@ class RawImage:
     spacing : dict of str to float
         Size of a pixel along Z, Y, X in `unit`, as far as the file tells.
     unit : str
+    note : str
+        What to know about how it is read; empty for nothing.
     """
 
     array: ArrayLike
     axes: str = ""
     spacing: dict[str, float] = field(default_factory=dict)
     unit: str = "pixel"
+    note: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -119,14 +122,14 @@ class RawImage:
             array = _drop(array, keep)
             letters = "".join(a for a, k in zip(letters, keep, strict=True) if k)
         letters = _name_axes(letters, array)
-        return RawImage(array, letters, self.spacing, self.unit)
+        return replace(self, array=array, axes=letters)
 
     def _with_users_axes(self, axes: str) -> RawImage:
         array = self.array
         long = [n > 1 for n in self.shape]
         if len(axes) < len(long) and len(axes) == sum(long):
             array = _drop(array, long)
-        return RawImage(array, check_axes(axes, array.shape), self.spacing, self.unit)
+        return replace(self, array=array, axes=check_axes(axes, array.shape))
 
     def voxel_size(self) -> tuple[float, ...]:
         """Size along the spatial axes of `axes`; a missing one is as long as X."""

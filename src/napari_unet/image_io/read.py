@@ -27,6 +27,7 @@ def read_image(
     voxel_size: tuple[float, ...] | None = None,
     unit: str | None = None,
     near: PixelSize | None = None,
+    on_note: Callable[[str], object] | None = None,
 ) -> ImageSource:
     """Open an image; large ones are read when they are needed.
 
@@ -46,6 +47,8 @@ def read_image(
     near : PixelSize, optional
         Of an image in several resolutions, take the one whose pixels are nearest to
         this size; the full one by default.
+    on_note : callable, optional
+        Gets a sentence where the file cannot be read piece by piece.
 
     Returns
     -------
@@ -58,6 +61,8 @@ def read_image(
     """
     path = Path(path)
     raw = read_raw(path, near=near).with_known_axes(path.name, axes)
+    if on_note is not None and raw.note:
+        on_note(raw.note)
     return ImageSource(
         (raw.array,),
         raw.axes,

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from napari_unet.data.source import ArrayLike
 from napari_unet.errors import DataError
 from napari_unet.image_io.raw import METRES, RawImage, unit_name
+from napari_unet.image_io.tiff_regions import TiffRegions
 
 # Pages of a truncated file are missing without an exception: tifffile only logs it.
 SIGNS_OF_DAMAGE = (
@@ -26,6 +25,8 @@ SIGNS_OF_DAMAGE = (
     "corrupted",
 )
 
+DECODED_BYTES = 2**28
+"""Compressed pixels up to so many bytes are decoded at once."""
 SCREEN_PIXEL_UM = 40.0
 """Pixels larger than this are a printing resolution (72 to 600 dpi), not a scale."""
 
@@ -33,8 +34,9 @@ SCREEN_PIXEL_UM = 40.0
 def read_tiff(path: Path) -> RawImage:
     """The first image series of a TIFF, at full resolution.
 
-    Uncompressed pixels are memory-mapped. Compressed ones are decoded into memory, or
-    read in pieces where they would fill more than a quarter of it.
+    Uncompressed pixels are memory-mapped. Compressed ones are decoded into memory, or,
+    where there are many, piece by piece when they are read. Where that cannot be, the
+    image has a note that says so.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def read_tiff(path: Path) -> RawImage:
         with _watch_log() as problems, tifffile.TiffFile(path) as tif:
             series = tif.series[0]
             spacing, unit = _scale(tif)
-            array = _pixels(path, tif, series)
+            array, note = _pixels(path, tif, series)
     except (DataError, OSError):
         raise
     except MemoryError as error:
@@ -61,11 +63,15 @@ def read_tiff(path: Path) -> RawImage:
     if any(sign in text for text in problems for sign in SIGNS_OF_DAMAGE):
         raise _damaged(path)
     axes = str(series.axes)
-    page = series.keyframe
-    if axes.endswith("S") and array.shape[-1] == 4 and page.extrasamples:
-        # Opacity is no channel of the image.
-        array = array[..., :3] if isinstance(array, np.ndarray) else array
-    return RawImage(array, axes, spacing, unit)
+    if isinstance(array, np.ndarray) and _has_opacity(series):
+        array = array[..., :3]
+    return RawImage(array, axes, spacing, unit, note)
+
+
+def _has_opacity(series: Any) -> bool:
+    """Whether the fourth colour says how much is seen of the others."""
+    rgba = str(series.axes).endswith("S") and series.shape[-1] == 4
+    return bool(rgba and series.keyframe.extrasamples)
 
 
 def _damaged(path: Path) -> DataError:
@@ -94,7 +100,8 @@ def _watch_log() -> Iterator[list[str]]:
         logger.removeHandler(listener)
 
 
-def _pixels(path: Path, tif: Any, series: Any) -> ArrayLike:
+def _pixels(path: Path, tif: Any, series: Any) -> tuple[ArrayLike, str]:
+    """Pixels, and what to know about how they are read."""
     import tifffile
 
     if series.dataoffset is not None:
@@ -105,31 +112,28 @@ def _pixels(path: Path, tif: Any, series: Any) -> ArrayLike:
             offset=series.dataoffset,
             shape=tuple(series.shape),
         )
-        return mapped
+        return mapped, ""
     page = series.keyframe
+    large = series.nbytes > DECODED_BYTES
     known = int(page.compression) in tifffile.TIFF.DECOMPRESSORS
     if not known or int(page.predictor) not in tifffile.TIFF.UNPREDICTORS:
-        return _decode_with_pillow(path, series)
-    if series.nbytes > psutil.virtual_memory().available / 4:
-        return _open_lazily(path)
-    decoded: NDArray[Any] = series.asarray(maxworkers=1)
-    return decoded
-
-
-def _open_lazily(path: Path) -> ArrayLike:
-    """Decode pieces when they are asked for; the file closes with the array."""
-    import tifffile
-    import zarr
-
-    tif = tifffile.TiffFile(path)
-    try:
-        opened = zarr.open(tif.series[0].aszarr(level=0), mode="r")
-    except BaseException:
-        tif.close()
-        raise
-    array: ArrayLike = opened if isinstance(opened, zarr.Array) else opened["0"]
-    weakref.finalize(array, tif.close)
-    return array
+        name = getattr(page.compression, "name", "an unknown way")
+        note = (
+            f"{path.name} is compressed with {name} and has to be decoded as a whole: "
+            "install the package imagecodecs to read it in pieces."
+        )
+        return _decode_with_pillow(path, series), note if large else ""
+    if not large:
+        decoded: NDArray[Any] = series.asarray(maxworkers=1)
+        return decoded, ""
+    regions = TiffRegions(path, 3 if _has_opacity(series) else None)
+    if regions.largest_piece <= DECODED_BYTES:
+        return regions, ""
+    return regions, (
+        f"{path.name} is compressed in very large pieces, each of which has to be "
+        "decoded as a whole: save it in tiles, or as OME-Zarr, to read it with less "
+        "memory."
+    )
 
 
 def _decode_with_pillow(path: Path, series: Any) -> NDArray[Any]:

@@ -6,19 +6,14 @@ who asked takes in what is done.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from dataclasses import dataclass
+from typing import Any, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_unet.config import Task
@@ -34,11 +29,16 @@ from napari_unet.device import (
 from napari_unet.errors import DataError
 from napari_unet.networks.blocks import fold_batch_norm
 from napari_unet.networks.registry import Network
+from napari_unet.prediction.batches import Batch, TileMaps, Wanted, Work
+from napari_unet.prediction.fusion import fuse_relu
 from napari_unet.prediction.memory import largest_tile, measure_bytes_per_voxel
 from napari_unet.prediction.pixels import normalize, stack_pixels, winner
-from napari_unet.prediction.tiling import Tile, TileGrid
+from napari_unet.prediction.read_ahead import ReadAhead
+from napari_unet.prediction.tiling import TileGrid
 from napari_unet.prediction.views import averaged
-from napari_unet.stopping import ASK_EVERY_S, Stop, Stopped, never
+from napari_unet.stopping import Stop, Stopped, never
+
+__all__ = ["MemoryNote", "Predictor", "TileMaps", "Wanted", "Work"]
 
 TILE = {("cpu", 2): 1024, ("cpu", 3): 96, ("gpu", 2): 2048, ("gpu", 3): 192}
 """Largest edge of a tile's core in voxels, by kind of device and dimensions."""
@@ -48,37 +48,6 @@ HALO_3D = 16
 """Context in 3D: a full one would multiply the work many times over."""
 SMALL_VOXELS = 2**18
 """Tiles up to this many voxels fit into any memory."""
-AHEAD = 2
-"""Batches that are read before they are needed."""
-
-Wanted = Literal["maps", "classes"]
-"""All maps of a tile, or only which class is the most probable."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A tile of one sample."""
-
-    tile: Tile
-    sample: int
-    block: int = 0
-    """A number that whoever asked gave it."""
-
-
-@dataclass(frozen=True, slots=True)
-class TileMaps:
-    """What was found in the inner part of a tile, to be written at ``tile.target``."""
-
-    work: Work
-    maps: NDArray[np.float32]
-    """Probabilities ``K (Z) Y X``; with several views, their disagreement comes last.
-    No map where only classes were wanted."""
-    classes: NDArray[np.integer[Any]] | None = None
-    """Index of the most probable map, (Z) Y X, where only classes were wanted."""
-
-    @property
-    def tile(self) -> Tile:
-        return self.work.tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +115,8 @@ class Predictor:
         self.device, self.precision = device, precision
         self._format = memory_format(self._ndim)
         network: Any = self._folded
+        if device.type == "cpu":
+            fuse_relu(network, precision)
         self._folded = network.to(device=device, memory_format=self._format)
 
     @property
@@ -225,8 +196,8 @@ class Predictor:
         DataError
             If even the CPU has too little memory for the smallest tile.
         """
-        queue = _ReadAhead(work, lambda batch: self._read(batch, source))
-        running: _Batch | None = None
+        queue = ReadAhead(work, lambda batch: self._read(batch, source))
+        running: Batch | None = None
         try:
             while (front := queue.front(self.max_batch_voxels, stop)) is not None:
                 batch, pixels = front
@@ -283,7 +254,7 @@ class Predictor:
         finite: bool,
         intensity: IntensityRange,
         wanted: Wanted,
-    ) -> _Batch:
+    ) -> Batch:
         with torch.inference_mode():
             image = pixels.to(self.device, non_blocking=True)
             image = normalize(image, intensity, finite=finite)
@@ -300,7 +271,7 @@ class Predictor:
                 elif not self.views:
                     part = self._normalized(part.float().contiguous(), dim=0)
                 found.append(part)
-            return _Batch(batch, found, wanted)
+            return Batch(batch, found, wanted)
 
     def _logits(self, image: Tensor) -> Tensor:
         with torch.inference_mode(), autocast(self.device, self.precision):
@@ -321,7 +292,7 @@ class Predictor:
             logits = torch.cat([foreground / self.temperature, rest], dim=dim)
         return logits.sigmoid()
 
-    def _make_room(self, batch: list[Work], queue: _ReadAhead) -> MemoryNote:
+    def _make_room(self, batch: list[Work], queue: ReadAhead) -> MemoryNote:
         """Do with less memory: smaller batches, then smaller tiles, then the CPU."""
         release_memory(self.device)
         tile = batch[0].tile
@@ -343,113 +314,3 @@ class Predictor:
             "This computer's memory is too small for the model, even in small tiles: "
             "close other programs, or use a model with fewer channels."
         )
-
-
-class _ReadAhead:
-    """Work that is left, in order, and a thread that reads the next pixels.
-
-    Tiles are halved until they are small enough, and equal ones put together.
-    """
-
-    def __init__(
-        self,
-        work: Iterable[Work],
-        read: Callable[[list[Work]], tuple[Tensor, bool]],
-    ) -> None:
-        self._rest = iter(work)
-        self._read = read
-        self._next: deque[Work] = deque()
-        self._reading: deque[tuple[list[Work], Future[tuple[Tensor, bool]]]] = deque()
-        self._thread = ThreadPoolExecutor(1, "unet-read")
-        self.largest = math.inf
-        """Voxels in the core of the largest tile that may be computed."""
-
-    def front(
-        self, max_voxels: int, stop: Stop
-    ) -> tuple[list[Work], tuple[Tensor, bool]] | None:
-        """The next tiles and their pixels; None when all is done.
-
-        Raises
-        ------
-        Stopped
-            If `stop` said so: a network drive may be slow.
-        """
-        while len(self._reading) < AHEAD and (batch := self._batch(max_voxels)):
-            self._reading.append((batch, self._thread.submit(self._read, batch)))
-        if not self._reading:
-            return None
-        batch, pixels = self._reading[0]
-        while True:
-            if stop():
-                raise Stopped
-            if wait([pixels], timeout=ASK_EVERY_S).done:
-                return batch, pixels.result()
-
-    def advance(self) -> None:
-        """What was in front is done."""
-        self._reading.popleft()
-
-    def begin_again(self) -> None:
-        """Forget what was read: it is needed in other pieces."""
-        self._next.extendleft(
-            reversed([w for works, _ in self._reading for w in works])
-        )
-        self._reading.clear()
-
-    def close(self) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
-    def _batch(self, max_voxels: int) -> list[Work]:
-        """The longest run of equal tiles that may be computed together."""
-        batch: list[Work] = []
-        while (work := self._peek()) is not None:
-            size = work.tile.outer_size
-            if batch and (
-                size != batch[0].tile.outer_size
-                or (len(batch) + 1) * math.prod(size) > max_voxels
-            ):
-                break
-            batch.append(self._next.popleft())
-        return batch
-
-    def _peek(self) -> Work | None:
-        if not self._next:
-            self._next.extend(itertools.islice(self._rest, 1))
-        while self._next and math.prod(self._next[0].tile.size) > self.largest:
-            work = self._next.popleft()
-            halves = work.tile.halves()
-            self._next.extendleft(replace(work, tile=h) for h in reversed(halves))
-            if halves == [work.tile]:
-                break
-        return self._next[0] if self._next else None
-
-
-class _Batch:
-    """Tiles that the device has computed, or is computing."""
-
-    def __init__(self, works: list[Work], found: list[Tensor], wanted: Wanted) -> None:
-        self._works, self._wanted = works, wanted
-        self._ready: torch.cuda.Event | None = None
-        if found[0].device.type == "cuda":
-            # The copies queue up behind this batch and in front of the next one.
-            pinned = [
-                torch.empty(t.shape, dtype=t.dtype, pin_memory=True) for t in found
-            ]
-            for target, part in zip(pinned, found, strict=True):
-                target.copy_(part, non_blocking=True)
-            self._ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            self._ready.record()
-            found = pinned
-        self._found = found
-
-    def results(self) -> Iterator[TileMaps]:
-        """Wait for the device, and give out what it found."""
-        if self._ready is not None:
-            self._ready.synchronize()
-        none = np.empty((0,) * 4, np.float32)
-        for work, part in zip(self._works, self._found, strict=True):
-            array = part.cpu().numpy()
-            if self._wanted == "classes":
-                yield TileMaps(work, none, array)
-            else:
-                yield TileMaps(work, array)

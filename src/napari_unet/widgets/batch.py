@@ -50,15 +50,36 @@ class BatchWidget(RunDock):
             text="Write OME-Zarr",
             tooltip="Very large images become OME-Zarr in any case, others TIFF",
         )
+        self.separate = CheckBox(
+            text="Leave OME-Zarr images as they are",
+            tooltip="Off: labels of an OME-Zarr image are put into it, beside others "
+            "that it has. On: they go to the folder for the labels, too",
+        )
+        self.probabilities = CheckBox(
+            text="Write probabilities, too",
+            tooltip="The network's maps, into the folder “probabilities” of the labels",
+        )
         self.views = CheckBox(
             text="Average over flips and turns",
             tooltip="Often a little better, and eight times the work",
+        )
+        self.resample = CheckBox(
+            text="Resample to the model's pixel size",
+            tooltip="Predict on pixels as large as those the model was trained on, and "
+            "bring the result back to the pixels of the image",
         )
         self.overwrite = CheckBox(
             text="Replace results that are there",
             tooltip="Off: images that this model has segmented before are left alone",
         )
-        for box in (self.store, self.views, self.overwrite):
+        for box in (
+            self.store,
+            self.separate,
+            self.probabilities,
+            self.views,
+            self.resample,
+            self.overwrite,
+        ):
             form.addRow("", box.native)
         self.add_run("Segment all")
         self.table = QTableWidget(0, 3)
@@ -108,7 +129,10 @@ class BatchWidget(RunDock):
             output=output,
             model_path=self.model.path(),
             store=bool(self.store.value),
+            separate=bool(self.separate.value),
+            probabilities=bool(self.probabilities.value),
             views=bool(self.views.value),
+            resample=bool(self.resample.value),
             overwrite=bool(self.overwrite.value),
         )
 

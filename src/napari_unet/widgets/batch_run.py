@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_unet.models.library import model_name
 from napari_unet.widgets.runs import EngineRun
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ class BatchRequest:
     output: Path
     model_path: Path
     store: bool = False
+    separate: bool = False
+    """Labels of OME-Zarr images do not go into the images."""
+    probabilities: bool = False
     views: bool = False
+    resample: bool = False
     overwrite: bool = False
 
 
@@ -59,8 +64,12 @@ class BatchRun(EngineRun):
                 "inputs": request.inputs,
                 "output": str(request.output),
                 "model_path": str(request.model_path),
+                "model_name": model_name(request.model_path),
                 "store": request.store,
+                "separate": request.separate,
+                "probabilities": request.probabilities,
                 "views": request.views,
+                "resample": request.resample,
                 "overwrite": request.overwrite,
             },
             {},

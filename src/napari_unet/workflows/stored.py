@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
@@ -353,7 +354,7 @@ def layout_in_group(
     source: ImageSource,
     *,
     maps: Path | None = None,
-    **same: bool,
+    **same: Any,
 ) -> Layout:
     """Labels in the group of their image, where nothing that is there is replaced.
 
@@ -366,9 +367,11 @@ def layout_in_group(
     maps : Path, optional
         As in :class:`Layout`.
     **same
-        ``views`` and ``resample``, as in :func:`resumable_path`.
+        ``views``, ``resample``, ``objects`` and ``mask``, as in
+        :func:`resumable_path`.
     """
-    path = resumable_path(group.labels, name, model, source, ending="", **same)
+    plain = re.sub(r"[^\w\-.]+", "_", name)  # what every program reads
+    path = resumable_path(group.labels, plain, model, source, ending="", **same)
     return Layout(path, maps, "../../", group.zarr_format)
 
 
