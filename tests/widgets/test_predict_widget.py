@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 from napari.layers import Labels
 
 from napari_unet.data.classes import ClassInfo, make_classes
@@ -58,7 +59,10 @@ def test_a_trained_model_is_chosen_at_once(
     newer = write_model("new")
     session.model_saved.emit(newer)
     assert widget.model.path() == newer
-    assert set(widget.model.model.choices) == {newer, newer.parent / "old.bioimage.io.zip"}
+    assert set(widget.model.model.choices) == {
+        newer,
+        newer.parent / "old.bioimage.io.zip",
+    }
     assert widget.model.about.text().startswith("2D, 1 channel: objects")
     assert widget.panel.button.isEnabled()
 
@@ -264,10 +268,10 @@ def test_large_results_go_to_a_store_and_go_on_in_their_layer(
     widget.check()
     assert str(tmp_path / "results") in widget.where.text()
     widget.probabilities.value = True
-    assert "have no room" in problem(widget)
-    widget.probabilities.value = False
     widget.panel.button.click()
     assert engine.job.params["store_folder"] == str(tmp_path / "results")
+    assert engine.job.params["store_group"] == ""
+    assert engine.job.params["probabilities"]
     assert engine.job.params["store_name"] == "big net"
     assert not engine.job.outputs
 
@@ -301,6 +305,57 @@ def test_large_results_go_to_a_store_and_go_on_in_their_layer(
     engine.job.end("done", result={"complete": True, "store": place, "seconds": 1.0})
     assert [x.name for x in widget.viewer.layers] == ["big", "big net"]
     assert place in widget.run.message
+
+
+def test_large_labels_of_an_ome_zarr_go_into_the_image(
+    widget: PredictWidget,
+    engine: Any,
+    write_model: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(prediction_run, "LARGEST_PLANE", 50)
+    group = zarr.create_group(str(tmp_path / "a.ome.zarr"))
+    group.create_array("0", data=np.zeros((70, 60), np.uint8))
+    axes = [{"name": n, "type": "space"} for n in "yx"]
+    datasets = [{"path": "0", "coordinateTransformations": []}]
+    multiscale = {"axes": axes, "datasets": datasets}
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [multiscale]}
+    widget.viewer.add_image(zarr.open_array(str(tmp_path / "a.ome.zarr/0")), name="a")
+    widget.model.choose(write_model("net", task="objects"))
+    assert str(tmp_path / "a.ome.zarr" / "labels") in widget.where.text()
+    widget.panel.button.click()
+    assert engine.job.params["store_group"] == str(tmp_path / "a.ome.zarr")
+    engine.job.end("done", stopped=True, result={"complete": False})
+    # Elsewhere, if somebody wants that.
+    monkeypatch.setattr(
+        "napari_unet.widgets.predict.QFileDialog.getExistingDirectory",
+        lambda *_: str(tmp_path / "other"),
+    )
+    widget.elsewhere.click()
+    assert str(tmp_path / "other") in widget.where.text()
+    widget.panel.button.click()
+    assert engine.job.params["store_group"] == ""
+    engine.job.end("done", stopped=True, result={"complete": False})
+    # A crop is no longer the image that its labels would lie in.
+    widget.into_image = True
+    widget.viewer.layers.clear()
+    whole = zarr.open_array(str(tmp_path / "a.ome.zarr/0"))
+    widget.viewer.add_image(whole[:60], name="part")
+    assert widget.request().store_group is None
+
+
+def test_resampling_needs_pixel_sizes(
+    widget: PredictWidget, engine: Any, write_model: Write
+) -> None:
+    widget.viewer.add_image(np.zeros((60, 50), np.uint8), name="cells")
+    widget.model.choose(write_model("net", task="objects"))
+    assert not problem(widget)
+    widget.resample.value = True
+    assert "pixel" in problem(widget)
+    widget.resample.value = False
+    widget.panel.button.click()
+    assert not engine.job.params["resample"]
 
 
 def test_a_region_of_large_labels_is_edited_and_written_back(

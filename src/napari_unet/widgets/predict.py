@@ -10,10 +10,12 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFileDialog, QPushButton
 
 from napari_unet.errors import DataError, UserError
+from napari_unet.prediction.resampling import Resampling
 from napari_unet.widgets.dock import DockWidget
 from napari_unet.widgets.edit_layers import remember_result
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.image_section import ImageSection
+from napari_unet.widgets.image_store import ome_zarr_of
 from napari_unet.widgets.limit_box import LimitBox
 from napari_unet.widgets.model_section import ModelSection
 from napari_unet.widgets.placement import displayed_box, result_layer
@@ -74,7 +76,14 @@ class PredictWidget(DockWidget):
             "disagree is one more layer beside the probabilities",
         )
         form.addRow("", self.views.native)
+        self.resample = CheckBox(
+            text="Resample to the model's pixel size",
+            tooltip="Predict on pixels as large as those the model was trained on, and "
+            "bring the result back to the pixels of the image",
+        )
+        form.addRow("", self.resample.native)
         self.store_folder = results_folder()
+        self.into_image = True
         self.where = Message("quiet")
         self.elsewhere = QPushButton("Keep it elsewhere…")
         self.elsewhere.clicked.connect(self.choose_folder)
@@ -93,6 +102,7 @@ class PredictWidget(DockWidget):
         self.region.changed.connect(self._on_region)
         self.limit.changed.connect(self.check)
         self.probabilities.changed.connect(self.check)
+        self.resample.changed.connect(self.check)
         self.run.ended.connect(self._on_ended)
         self.run.store_ready.connect(self.stream.show_store)
         self.panel.refreshed.connect(self.stream.follow)
@@ -115,6 +125,8 @@ class PredictWidget(DockWidget):
         problem = model_problem(info, image.source)
         if problem:
             raise DataError(problem)
+        if self.resample.value:
+            Resampling.between(info, image.source)  # says which size is not known
         box = None
         if self.region.value == "view":
             layer = self.image.layers()[0]
@@ -124,11 +136,9 @@ class PredictWidget(DockWidget):
             if box is None:
                 raise DataError("There is no box: choose the region again to draw one.")
         large = box is None and too_large_for_memory(image.source)
-        if large and self.probabilities.value:
-            raise DataError(
-                "The probabilities of so large an image have no room: clear the box, "
-                "or choose the current view."
-            )
+        group = None
+        if large and self.into_image and info.task != "regression":
+            group = ome_zarr_of(self.image.layers()[0])
         return PredictionRequest(
             image=image,
             model_path=path,
@@ -137,24 +147,26 @@ class PredictWidget(DockWidget):
             probabilities=bool(self.probabilities.value),
             views=bool(self.views.value),
             store_folder=self.store_folder if large else None,
+            store_group=group,
+            resample=bool(self.resample.value),
         )
 
     def check(self) -> None:
         """Say what is wrong beside the controls, or allow Predict."""
-        large = False
+        place = None
         try:
-            large = self.request().store_folder is not None
+            place = self.request().place
         except UserError as error:
             self.panel.set_problem(str(error))
         else:
             self.panel.set_problem("")
         self.where.say(
-            f"So large a result is written to {self.store_folder}. After a stop, "
-            "Predict goes on with what is missing."
-            if large
+            f"So large a result is written to {place}. After a stop, Predict goes on "
+            "with what is missing."
+            if place
             else ""
         )
-        self.elsewhere.setVisible(large)
+        self.elsewhere.setVisible(place is not None)
 
     def choose_folder(self) -> None:
         """Ask where large results go."""
@@ -163,6 +175,7 @@ class PredictWidget(DockWidget):
         )
         if chosen:
             self.store_folder = Path(chosen)
+            self.into_image = False
             self.check()
 
     def _on_image(self) -> None:

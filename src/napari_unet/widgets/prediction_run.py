@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,23 @@ class PredictionRequest:
     """Average over flips and quarter turns."""
     store_folder: Path | None = None
     """Folder in which a result is kept that is too large for memory."""
+    store_group: Path | None = None
+    """OME-Zarr image into whose group of labels it goes instead."""
+    resample: bool = False
+    """Predict at the pixel size that the model knows."""
+    objects: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `ObjectSettings`: what to change of how objects are told apart."""
+    mask: Any = None
+    """Array along the labels axes: where it is 0, nothing is found."""
+    shown_layer: Any = None
+    """The layer over which the result will lie."""
+
+    @property
+    def place(self) -> Path | None:
+        """Where on disk the result goes; None for memory."""
+        if self.store_group is not None:
+            return self.store_group / "labels"
+        return self.store_folder
 
     @property
     def name(self) -> str:
@@ -84,6 +101,23 @@ class PredictionRequest:
         grid = np.meshgrid(*ranges, indexing="ij")
         flat = np.ravel_multi_index([g.ravel() for g in grid], source.sample_shape)
         return [int(i) for i in flat]
+
+    def params(self) -> dict[str, Any]:
+        """What the engine has to know, as plain values."""
+        return {
+            **self.image.params(),
+            "model_path": str(self.model_path),
+            "samples": self.samples(),
+            "region": self.region(),
+            "views": self.views,
+            "resample": self.resample,
+            "objects": dict(self.objects),
+        }
+
+    def inputs(self) -> dict[str, Any]:
+        """Arrays for the engine by name."""
+        mask = {} if self.mask is None else {"mask": self.mask}
+        return {**self.image.inputs(), **mask}
 
     def region(self) -> list[list[int]] | None:
         """Start and stop along the axes that the network sees."""
@@ -184,6 +218,9 @@ class PredictionRun(EngineRun):
                 "views": request.views,
                 "store_folder": str(request.store_folder or ""),
                 "store_name": file_name(request.name),
+                "store_group": str(request.store_group or ""),
+                "label_name": file_name(model_name(request.model_path)),
+                "resample": request.resample,
             },
             request.image.inputs(),
             outputs,
@@ -225,6 +262,8 @@ class PredictionRun(EngineRun):
             path = Path(result["store"])
             self._show_store(request, path, path)
             where = f" The result is in {result['store']}."
+            if result.get("maps"):
+                where += f" The probabilities are in {result['maps']}."
             return _summary(result, request.info).partition(":")[0] + "." + where
         if stopped and (self.progress is None or request.info.task == "objects"):
             return "Stopped: no labels were made."
