@@ -157,9 +157,8 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 
 def _table(results: Sequence[NetworkResult]) -> str:
     name = next((r.score_name for r in results if r.score_name), "score")
-    rows = [
-        ["", name, "steps", "parameters", "FLOPs a pixel", "s a megapixel", "MB a megapixel"]
-    ]  # fmt: skip
+    costs = ["parameters", "FLOPs a pixel", "s a megapixel", "MB a megapixel"]
+    rows = [["", name, "steps", *costs]]
     for r in results:
         rows.append(
             [

@@ -67,6 +67,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     from napari_unet.cli.parser_library import add_convert, add_models
+    from napari_unet.cli.parser_networks import add_compare, add_networks
 
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_train(commands)
@@ -77,8 +78,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_info(commands)
     add_models(commands)
     add_convert(commands)
-    _add_networks(commands)
-    _add_compare(commands)
+    add_networks(commands)
+    add_compare(commands)
     _add_doctor(commands)
     _add_demo(commands)
     return parser
@@ -160,7 +161,7 @@ command and --resume.""",
         help="images that only measure; without them a part is held out",
     )
     needed.add_argument("--val-labels", type=Path, metavar="DIR", help="their labels")
-    _add_image_options(needed)
+    add_image_options(needed)
     needed.add_argument(
         "--ndim",
         type=int,
@@ -253,7 +254,7 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
         help="size of the steps; lower it where the loss becomes infinite",
     )
     _add_recipe_options(training)
-    _add_device_options(training)
+    add_device_options(training)
 
 
 def _add_recipe_options(training: argparse._ArgumentGroup) -> None:
@@ -298,12 +299,14 @@ def _add_recipe_options(training: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_device_options(group: argparse._ArgumentGroup) -> None:
+def add_device_options(group: argparse._ArgumentGroup) -> None:
+    """Where to compute."""
     group.add_argument("--device", choices=DEVICES)
     group.add_argument("--precision", choices=PRECISIONS)
 
 
-def _add_image_options(group: argparse._ArgumentGroup) -> None:
+def add_image_options(group: argparse._ArgumentGroup) -> None:
+    """What the files may not tell."""
     group.add_argument(
         "--axes",
         metavar="LETTERS",
@@ -361,7 +364,7 @@ what became of each. The same command goes on where it was ended.""",
         "--overwrite", action="store_true", help="replace results that are there"
     )
     group = parser.add_argument_group("how")
-    _add_image_options(group)
+    add_image_options(group)
     group.add_argument(
         "--views",
         action="store_true",
@@ -372,7 +375,7 @@ what became of each. The same command goes on where it was ended.""",
         action="store_true",
         help="predict at the model's pixel size and bring labels back to the image's",
     )
-    _add_device_options(group)
+    add_device_options(group)
     many = parser.add_argument_group("several workers (needs the extra 'distributed')")
     many.add_argument(
         "--workers", type=int, metavar="N", help="processes on this computer"
@@ -655,114 +658,6 @@ def _add_info(
     )
     parser.add_argument(
         "--json", action="store_true", help="print the whole description as JSON"
-    )
-
-
-def _add_networks(
-    commands: _Commands,
-) -> None:
-    parser = _command(
-        commands,
-        "networks",
-        "list the networks that can be trained",
-        "  napari-unet networks\n  napari-unet networks --costs\n",
-    )
-    parser.add_argument(
-        "--costs",
-        action="store_true",
-        help="also parameters, what sizes are rounded up to, how far an output pixel\n"
-        "sees, operations and memory (float32) per pixel",
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="print all of it as JSON instead"
-    )
-
-
-def _add_compare(
-    commands: _Commands,
-) -> None:
-    parser = _command(
-        commands,
-        "compare",
-        "train several networks for the same time and compare them",
-        """\
-  napari-unet compare --networks unet,light_unet,hrnet --images train/images \\
-      --labels train/labels --task objects --annotation complete \\
-      --minutes 5 --output comparison
-
-  # A folder with train/images, train/labels, val/images and val/labels:
-  napari-unet compare --networks unet,light_unet --data nuclei --task objects \\
-      --annotation complete --minutes 5 --output comparison
-
-Each network is trained in turn and scored on the same held-out part. DIR gets
-comparison.json, a plot of score against time (scores.svg), and a model of each network.
-Press Ctrl-C to end the network that is learning, and again to leave.""",
-    )
-    parser.add_argument(
-        "--networks",
-        required=True,
-        metavar="NAMES",
-        help="names with commas between them; `napari-unet networks` lists them",
-    )
-    needed = parser.add_argument_group("what to learn from")
-    needed.add_argument(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        help="folder with train/images and train/labels, and val/ if there is one",
-    )
-    needed.add_argument("--images", type=Path, metavar="DIR", help="folder of images")
-    needed.add_argument(
-        "--labels", type=Path, metavar="DIR", help="folder of labels of the same names"
-    )
-    needed.add_argument(
-        "--val-images",
-        type=Path,
-        metavar="DIR",
-        help="images that only measure; without them a part is held out",
-    )
-    needed.add_argument("--val-labels", type=Path, metavar="DIR", help="their labels")
-    needed.add_argument("--task", choices=TASKS, required=True, help=TRAIN_TASK_HELP)
-    needed.add_argument("--annotation", choices=RULES, help=RULE_HELP)
-    needed.add_argument(
-        "--no-background",
-        action="store_true",
-        help="no class is background: every label is a class, 0 is not annotated",
-    )
-    _add_image_options(needed)
-    needed.add_argument(
-        "--ndim",
-        type=int,
-        choices=(2, 3),
-        help="2 learns from the planes of volumes one by one",
-    )
-    needed.add_argument(
-        "--voxel-size",
-        type=float,
-        nargs="+",
-        metavar="SIZE",
-        help="size of a voxel along (Z) Y X, if the files do not tell it",
-    )
-    parser.add_argument(
-        "--minutes", type=float, metavar="M", help="time for each network (default 10)"
-    )
-    parser.add_argument(
-        "--steps",
-        type=int,
-        dest="max_steps",
-        metavar="N",
-        help="training steps for each network, whatever time they take",
-    )
-    parser.add_argument("--base-channels", type=int, metavar="N", help="width of all")
-    parser.add_argument(
-        "--seed", type=int, metavar="N", help="start of all random numbers"
-    )
-    _add_device_options(parser.add_argument_group("device"))
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder of results"
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace results that are there"
     )
 
 

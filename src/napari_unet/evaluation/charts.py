@@ -91,9 +91,10 @@ def curves(
         )
         for point in inside:
             x, y = plot.at(point)
+            told = f"{escape(name)}, {point[0]:.2f}: {point[1]:.3f}"
             parts.append(
                 f'<circle fill="{color}" cx="{x:.1f}" cy="{y:.1f}" r="2.5">'
-                f"<title>{escape(name)}, {point[0]:.2f}: {point[1]:.3f}</title></circle>"
+                f"<title>{told}</title></circle>"
             )
         left, low = LEFT + 140 * (k % 3), HEIGHT + 14 + 18 * (k // 3)
         parts.append(

@@ -1,4 +1,4 @@
-"""What a network costs, worked out from the shapes of its layers: nothing is computed."""
+"""What a network costs, worked out from the shapes of its layers alone."""
 
 from __future__ import annotations
 

@@ -40,8 +40,9 @@ class Reach:
         return replace(seen, step=step)
 
     def up(self, stride: Sequence[int], *, smooth: bool = False) -> Reach:
-        """After a transposed convolution as wide as its stride, or after
-        interpolation (`smooth`), which looks at the neighbouring cell, too.
+        """After a transposed convolution as wide as its stride.
+
+        Or after interpolation (`smooth`), which looks at the neighbouring cell, too.
         """
         step = tuple(s // t for s, t in zip(self.step, stride, strict=True))
         far = [
@@ -62,9 +63,7 @@ class Reach:
         return replace(self, radius=tuple(max(r) for r in radii))
 
     def halo(self, divisor: Size) -> Size:
-        """The radius, rounded up so that a tile grown by it keeps the phase of the
-        pooling grid.
-        """
+        """The radius, rounded up: a tile grown by it keeps the pooling grid's phase."""
         pairs = zip(self.radius, divisor, strict=True)
         return tuple(math.ceil(r / d) * d for r, d in pairs)
 

@@ -102,13 +102,18 @@ def design_network(name: str, request: NetworkRequest) -> tuple[NetworkInfo, Siz
         with torch.random.fork_rng(devices=[]):
             built = cast("Network", kind(**arguments))
         divisor = tuple(int(d) for d in built.divisor)
-        if len(divisor) != request.ndim or len(built.halo) != request.ndim:
-            raise ValueError(f"it is not for {request.ndim} dimensions")
-    except Exception as error:  # noqa: BLE001  anything may go wrong in foreign code
+        halo = tuple(int(h) for h in built.halo)
+    except Exception as error:
+        # Anything may go wrong in the code of others.
         raise ConfigError(
             f"The network {name!r} of the package {package or point.module} cannot be "
             f"used ({error}): choose another one, or tell its authors."
         ) from error
+    if not len(divisor) == len(halo) == request.ndim:
+        raise ConfigError(
+            f"The network {name!r} is not for {request.ndim}D images: choose another "
+            "one."
+        )
     info = NetworkInfo(name=name, arguments=arguments, package=package)
     return info, divisor
 
@@ -128,7 +133,8 @@ def _foreign(info: NetworkInfo) -> type[nn.Module]:
         )
     try:
         return _loaded(point)
-    except Exception as error:  # noqa: BLE001  anything may go wrong in foreign code
+    except Exception as error:
+        # Anything may go wrong in the code of others.
         raise ModelFileError(
             f"The model uses the network {info.name!r} of the package "
             f"{info.package or point.module}, which cannot be loaded ({error}): "
