@@ -10,14 +10,15 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFileDialog, QPushButton
 
 from napari_unet.errors import DataError, UserError
-from napari_unet.prediction.resampling import Resampling
 from napari_unet.widgets.dock import DockWidget
 from napari_unet.widgets.edit_layers import remember_result
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.image_section import ImageSection
 from napari_unet.widgets.image_store import ome_zarr_of
 from napari_unet.widgets.limit_box import LimitBox
+from napari_unet.widgets.mask_choice import MaskChoice
 from napari_unet.widgets.model_section import ModelSection
+from napari_unet.widgets.object_tuning import ObjectTuning
 from napari_unet.widgets.placement import displayed_box, result_layer
 from napari_unet.widgets.predict_region import RegionEditor
 from napari_unet.widgets.predict_stream import PredictionStream, look_of
@@ -29,11 +30,16 @@ from napari_unet.widgets.prediction_run import (
     too_large_for_memory,
 )
 from napari_unet.widgets.progress import RunPanel
+from napari_unet.widgets.sensitivity_run import SensitivityRun
+from napari_unet.widgets.sensitivity_section import SensitivitySection
 from napari_unet.widgets.session import Session, session
 from napari_unet.widgets.style import Colors, Message, narrow
+from napari_unet.widgets.tuning_run import KeepRun, TuningRun
 
 if TYPE_CHECKING:
     import napari
+
+    from napari_unet.models.info import ModelInfo
 
 REGIONS = [
     ("Whole image or stack", "whole"),
@@ -69,6 +75,7 @@ class PredictWidget(DockWidget):
             tooltip="Add one image layer for each map that the network makes",
         )
         form.addRow("Region", self.region.native)
+        self.mask = MaskChoice(self.viewer, form)
         form.addRow("", self.probabilities.native)
         self.views = CheckBox(
             text="Average over flips and turns",
@@ -92,11 +99,23 @@ class PredictWidget(DockWidget):
         self.panel = RunPanel(self.run, "Predict")
         self.stream = PredictionStream(self.viewer, self.run, self)
         self.panel.button.clicked.connect(self.predict_or_stop)
+        engine = self.host.engine
+        self.tuning = ObjectTuning(
+            self.viewer, TuningRun(engine), KeepRun(engine), self.request
+        )
+        self.add(self.tuning)
         self.add(self.panel)
+        self.why = SensitivitySection(self.viewer, SensitivityRun(engine), self.request)
+        self.add(self.why)
         self.editor = RegionEditor(self.viewer)
         self.add(self.editor)
         self.add_device_line()
         self.layer_news.changed.connect(self.image.refresh)
+        self.layer_news.changed.connect(self.mask.refresh)
+        self.mask.changed.connect(self.check)
+        self.tuning.controls.changed.connect(self.check)
+        self.tuning.apply_wanted.connect(self._on_apply)
+        self.tuning.kept.connect(self.model.refresh)
         self.image.changed.connect(self._on_image)
         self.model.changed.connect(self.check)
         self.region.changed.connect(self._on_region)
@@ -126,6 +145,8 @@ class PredictWidget(DockWidget):
         if problem:
             raise DataError(problem)
         if self.resample.value:
+            from napari_unet.prediction.resampling import Resampling
+
             Resampling.between(info, image.source)  # says which size is not known
         box = None
         if self.region.value == "view":
@@ -149,13 +170,19 @@ class PredictWidget(DockWidget):
             store_folder=self.store_folder if large else None,
             store_group=group,
             resample=bool(self.resample.value),
+            objects=self.tuning.wishes() if info.task == "objects" else {},
+            mask=self.mask.array(image.source),
+            shown_layer=self.image.layers()[0],
         )
 
     def check(self) -> None:
         """Say what is wrong beside the controls, or allow Predict."""
         place = None
         try:
-            place = self.request().place
+            self.tuning.set_model(self._info())
+            request = self.request()
+            place = request.place
+            self.tuning.set_request(request)
         except UserError as error:
             self.panel.set_problem(str(error))
         else:
@@ -167,6 +194,21 @@ class PredictWidget(DockWidget):
             else ""
         )
         self.elsewhere.setVisible(place is not None)
+
+    def _info(self) -> ModelInfo | None:
+        """The chosen model, if it can be read."""
+        try:
+            return self.model.info()
+        except UserError:
+            return None  # the sentence is shown by `check`
+
+    def _on_apply(self) -> None:
+        """Segment all of the image as its objects were adjusted."""
+        if self.run.active:
+            return
+        self.tuning.preview.setChecked(False)
+        self.region.value = "whole"
+        self.predict()
 
     def choose_folder(self) -> None:
         """Ask where large results go."""
@@ -253,12 +295,16 @@ class PredictWidget(DockWidget):
         self.panel.set_colors(colors)
         self.where.set_colors(colors)
         self.editor.set_colors(colors)
+        self.tuning.set_colors(colors)
+        self.why.set_colors(colors)
         self.model.set_colors(colors)
         return colors
 
     def close_parts(self) -> None:
         super().close_parts()
         self.panel.close_run()
+        self.tuning.close_run()
+        self.why.close_run()
         self.model.close()
         self.limit.close()
         self.editor.close_editor()
