@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_unet.api import evaluate, load_model, predict, train
+    from napari_unet.api import evaluate, load_model, predict, sensitivity, train
     from napari_unet.errors import UserError
     from napari_unet.measure import measure_objects
     from napari_unet.tracking import track
@@ -24,6 +24,7 @@ __all__ = [
     "load_model",
     "measure_objects",
     "predict",
+    "sensitivity",
     "track",
     "train",
 ]
@@ -34,6 +35,7 @@ _HOME = {
     "load_model": "napari_unet.api",
     "measure_objects": "napari_unet.measure",
     "predict": "napari_unet.api",
+    "sensitivity": "napari_unet.api",
     "track": "napari_unet.tracking",
     "train": "napari_unet.api",
 }

@@ -23,6 +23,8 @@ from napari_unet.training.events import TrainingEvent
 from napari_unet.workflows import exhaust
 from napari_unet.workflows import predict as predict_events
 from napari_unet.workflows import train as train_events
+from napari_unet.workflows.sensitivity import Sensitivity
+from napari_unet.workflows.sensitivity import sensitivity as _sensitivity
 
 ImageLike = ArrayLike | ImageSource | str | Path
 LabelsLike = ArrayLike | str | Path
@@ -141,8 +143,8 @@ def predict(
     on_event : callable, optional
         Gets a :class:`~napari_unet.workflows.TileDone` after every tile.
     **options
-        ``samples``, ``region``, ``device`` and ``precision`` of
-        :func:`napari_unet.workflows.predict`.
+        ``samples``, ``region``, ``views``, ``resample``, ``objects``, ``mask``,
+        ``device`` and ``precision`` of :func:`napari_unet.workflows.predict`.
 
     Returns
     -------
@@ -163,6 +165,41 @@ def predict(
     if probabilities:
         return result.labels, result.probabilities
     return result.labels
+
+
+def sensitivity(
+    model: Model | str | Path,
+    image: ImageLike,
+    point: Sequence[int],
+    *,
+    axes: str | None = None,
+    **options: Any,
+) -> Sensitivity:
+    """Which pixels the object or the piece of a class at a point hangs on.
+
+    Parameters
+    ----------
+    model, image, axes
+        As in :func:`predict`.
+    point : sequence of int
+        A voxel, (Z) Y X.
+    **options
+        ``sample`` and ``device`` of
+        :func:`napari_unet.workflows.sensitivity.sensitivity`.
+
+    Returns
+    -------
+    Sensitivity
+        With the ``map``, 0 to 1, and the ``box`` of the image that it covers.
+
+    Raises
+    ------
+    UserError
+        If there is no object, or the image does not fit the model.
+    """
+    model = model if isinstance(model, Model) else Model.load(model)
+    source = _source(image, axes, (), model.info.ndim, "image")
+    return _sensitivity(model, source, point, **options)
 
 
 def load_model(path: str | Path) -> Model:

@@ -20,6 +20,7 @@ from napari_unet.image_io import (
     find_images,
     is_zarr,
     read_image,
+    read_labels,
     write_labels,
     write_probabilities,
     write_values,
@@ -95,8 +96,11 @@ class BatchOptions:
     name : str
         Of labels in such a group.
     how : dict
-        ``device``, ``precision``, ``views``, ``resample`` of
+        ``device``, ``precision``, ``views``, ``resample``, ``objects`` of
         :func:`napari_unet.workflows.predict`.
+    masks : Path, optional
+        A file, or a folder of files named like the images: nothing is found where they
+        are 0.
     overwrite : bool
         Replace stores that another model has left.
     stored : callable, optional
@@ -109,6 +113,7 @@ class BatchOptions:
     separate: bool = False
     name: str = "labels"
     how: dict[str, Any] | None = None
+    masks: Path | None = None
     overwrite: bool = False
     stored: Callable[..., Generator[Any, None, Any]] | None = None
 
@@ -187,9 +192,12 @@ def plan_batch(
     return items
 
 
-def model_fingerprint(path: Path) -> str:
-    """A short name for the content of a model file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+def model_fingerprint(path: Path, *settings: str) -> str:
+    """A short name for the content of a model file, and for settings that matter."""
+    digest = hashlib.sha256(path.read_bytes())
+    for text in settings:
+        digest.update(text.encode())
+    return digest.hexdigest()[:16]
 
 
 def finished(items: Sequence[BatchItem], output: Path, model: str) -> list[BatchRow]:
@@ -299,6 +307,9 @@ def _segment(
     problem = model_problem(model.info, source)
     if problem:
         raise DataError(problem)
+    if options.masks is not None:
+        mask = find_mask(options.masks, item.image, source)
+        options = replace(options, how={**(options.how or {}), "mask": mask})
     layout = _layout(model, source, item, output, options)
     if layout is not None:
         return (yield from _segment_to_store(model, source, layout, options, stop))
@@ -322,6 +333,25 @@ def _segment(
     write(item.target, result.labels, result.axes, size, unit)
     is_objects = model.info.task == "objects"
     return {"objects": int(result.labels.max(initial=0)) if is_objects else None}
+
+
+def find_mask(masks: Path, image: Path, source: ImageSource) -> ImageSource:
+    """The mask of an image: a file, or the one of the image's name in a folder.
+
+    Raises
+    ------
+    DataError
+        If there is none, or it does not fit.
+    """
+    path = masks
+    if masks.is_dir() and not is_zarr(masks):
+        name = display_name(image)
+        named = [p for p in find_images(masks) if display_name(p) == name]
+        if not named:
+            raise DataError(f"There is no mask for {image.name} in {masks}.")
+        path = named[0]
+    array = read_labels(path, source)
+    return ImageSource((array,), source.labels_axes, name=path.name, ndim=source.ndim)
 
 
 def _layout(

@@ -375,7 +375,15 @@ what became of each. The same command goes on where it was ended.""",
         action="store_true",
         help="predict at the model's pixel size and bring labels back to the image's",
     )
+    group.add_argument(
+        "--mask",
+        type=Path,
+        metavar="PATH",
+        help="nothing is found where this is 0: a file, or a folder of files named\n"
+        "like the images",
+    )
     add_device_options(group)
+    _add_object_options(parser)
     many = parser.add_argument_group("several workers (needs the extra 'distributed')")
     many.add_argument(
         "--workers", type=int, metavar="N", help="processes on this computer"
@@ -385,6 +393,39 @@ what became of each. The same command goes on where it was ended.""",
         metavar="ADDRESS",
         help="of a Dask cluster that runs already, such as tls://10.0.0.1:8786",
     )
+
+
+def _add_object_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "objects (what is left out is as the model has it)"
+    )
+    group.add_argument(
+        "--foreground",
+        type=float,
+        metavar="P",
+        help="probability above which a pixel belongs to an object",
+    )
+    group.add_argument(
+        "--prominence",
+        type=float,
+        metavar="H",
+        help="how much an object stands out from its neighbour, 0 to 1: lower parts\n"
+        "more, higher merges more",
+    )
+    for name, which in (("min", "smallest"), ("max", "largest")):
+        group.add_argument(
+            f"--{name}-size",
+            metavar="SIZE",
+            help=f"{which} object: 30 (pixels), '12 um2', '400 um3'",
+        )
+    for name, text in (
+        ("fill-holes", "background that one object encloses joins it"),
+        ("one-piece", "of an object in several pieces only the largest is kept"),
+        ("clear-border", "leave out objects that the border of the image cuts"),
+    ):
+        group.add_argument(
+            f"--{name}", action=argparse.BooleanOptionalAction, help=text
+        )
 
 
 def _add_evaluate(

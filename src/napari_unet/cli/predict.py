@@ -25,6 +25,7 @@ from napari_unet.cli.progress import Progress
 from napari_unet.errors import DataError
 from napari_unet.models.library import model_name
 from napari_unet.models.model_file import read_info
+from napari_unet.segmentation.settings import ObjectSettings, object_settings
 from napari_unet.training.events import Notice
 
 Stored = Callable[..., Generator[Any, None, Any]]
@@ -34,7 +35,8 @@ def run(options: argparse.Namespace) -> int:
     """Segment every input; 1 if one of them failed."""
     path = find_model(options.model)
     info = read_info(path)  # complains about a wrong file before torch is loaded
-    fingerprint = model_fingerprint(path)
+    objects = _object_settings(options)
+    fingerprint = model_fingerprint(path, *_what_matters(objects, options))
     store = bool(options.store or options.workers or options.scheduler)
     items = plan_batch(
         find_inputs(options.inputs),
@@ -64,7 +66,9 @@ def run(options: argparse.Namespace) -> int:
                 precision=options.precision,
                 views=options.views or None,
                 resample=options.resample or None,
+                objects=objects,
             ),
+            masks=options.mask,
             stored=stored,
             overwrite=options.overwrite,
         )
@@ -74,6 +78,30 @@ def run(options: argparse.Namespace) -> int:
     say(f"{good} of {len(items)} images segmented: {options.output}")
     say(f"What became of each image: {options.output / REPORT}")
     return 0 if good == len(items) else 1
+
+
+def _object_settings(options: argparse.Namespace) -> ObjectSettings | None:
+    """What the options change of how objects are cut; None where nothing."""
+    wishes = given(
+        foreground_threshold=options.foreground,
+        prominence=options.prominence,
+        min_size=options.min_size,
+        max_size=options.max_size,
+        fill_holes=options.fill_holes,
+        one_piece=options.one_piece,
+        clear_border=options.clear_border,
+    )
+    return object_settings(wishes) if wishes else None
+
+
+def _what_matters(
+    objects: ObjectSettings | None, options: argparse.Namespace
+) -> list[str]:
+    """Settings with which an image is segmented again."""
+    if options.mask is not None and not options.mask.exists():
+        raise DataError(f"There is no mask {options.mask}: check the path.")
+    texts = [] if objects is None else [objects.model_dump_json(exclude_none=True)]
+    return texts if options.mask is None else [*texts, str(options.mask.resolve())]
 
 
 class _Shown:

@@ -19,13 +19,16 @@ from napari_unet.batch import (
 from napari_unet.config import training_config
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.classes import ClassInfo, object_classes
-from napari_unet.data.source import ImageSource
 from napari_unet.data.values import annotation_for
 from napari_unet.engine import rehearsal
 from napari_unet.engine.context import TaskContext
 from napari_unet.engine.evaluation_task import evaluate
+from napari_unet.engine.inputs import context_box, context_image, context_mask
 from napari_unet.engine.object_tasks import boundaries, measure, superpixels
+from napari_unet.engine.sensitivity_task import look_at
 from napari_unet.engine.tracking_task import track
+from napari_unet.engine.tuning_task import keep_settings, tune
+from napari_unet.image_io.labels_group import image_group
 from napari_unet.live.messages import from_plain
 from napari_unet.live.project import Project
 from napari_unet.live.screen import Shared
@@ -35,18 +38,21 @@ from napari_unet.training.events import as_message
 from napari_unet.workflows import exhaust, predict_to_store
 from napari_unet.workflows import predict as predict_events
 from napari_unet.workflows import train as train_events
-from napari_unet.workflows.stored import resumable_path
+from napari_unet.workflows.stored import Layout, layout_in_group, resumable_path
 
 __all__ = [
     "boundaries",
     "evaluate",
+    "keep_settings",
     "live",
+    "look_at",
     "measure",
     "predict",
     "rehearse",
     "superpixels",
     "track",
     "train",
+    "tune",
 ]
 
 
@@ -59,7 +65,7 @@ def train(context: TaskContext) -> dict[str, Any]:
     """
     params = context.params
     config = training_config(**params["config"])
-    source = _source(context)
+    source = context_image(context)
     annotation = annotation_for(context.inputs["annotation"], source, config)
     classes = params.get("classes")
     path = Path(params["model_path"])
@@ -78,7 +84,7 @@ def train(context: TaskContext) -> dict[str, Any]:
 
 def rehearse(context: TaskContext) -> dict[str, Any]:
     """Say what `train` would do; see :mod:`napari_unet.engine.rehearsal`."""
-    return rehearsal.rehearse(context, _source(context))
+    return rehearsal.rehearse(context, context_image(context))
 
 
 def live(context: TaskContext) -> dict[str, Any]:
@@ -91,7 +97,10 @@ def live(context: TaskContext) -> dict[str, Any]:
     params = context.params
     config = training_config(**params["config"])
     annotation = Annotation(
-        context.outputs["annotation"], _source(context), "sparse", config.background
+        context.outputs["annotation"],
+        context_image(context),
+        "sparse",
+        config.background,
     )
     given = params.get("classes")
     start = params.get("start") or {}
@@ -124,25 +133,30 @@ def predict(context: TaskContext) -> dict[str, Any]:
     """Segment one image into the shared output ``labels``, or into a store.
 
     Parameters of the task: ``axes``, ``voxel_size``, ``unit``, ``name``, ``ndim``,
-    ``model_path``, ``samples``, ``region``, ``probabilities``, ``views``, ``device``;
-    ``store_folder`` and ``store_name`` for a result too large for memory. Inputs:
-    ``image0``, … Outputs: ``labels`` and, where asked for, ``probabilities``.
+    ``model_path``, ``samples``, ``region``, ``probabilities``, ``views``, ``resample``,
+    ``device``; for a result too large for memory ``store_folder``, ``store_name``,
+    ``store_group`` (folder of an OME-Zarr image whose group gets the labels, or none)
+    and ``label_name`` (of the labels in it); ``objects`` (fields of `ObjectSettings`).
+    Inputs: ``image0``, … and, where given, ``mask``. Outputs: ``labels`` and, where
+    asked for, ``probabilities``.
     """
     params = context.params
     if params.get("store_folder"):
         return _predict_to_store(context)
     begun = time.monotonic()
-    region = params.get("region")
-    labels = context.outputs["labels"]
+    labels, source = context.outputs["labels"], context_image(context)
     events = predict_events(
         Model.load(params["model_path"]),
-        _source(context),
+        source,
         samples=params.get("samples"),
-        region=tuple((int(a), int(b)) for a, b in region) if region else None,
+        region=context_box(context),
         labels_out=labels,
         probabilities_out=context.outputs.get("probabilities"),
         views=bool(params.get("views")),
+        resample=bool(params.get("resample")),
         device=params.get("device") or "auto",
+        objects=params.get("objects"),
+        mask=context_mask(context, source),
         stop=context.stop_requested,
     )
     result = _forward(events, context)
@@ -157,14 +171,33 @@ def predict(context: TaskContext) -> dict[str, Any]:
 def _predict_to_store(context: TaskContext) -> dict[str, Any]:
     params = context.params
     begun = time.monotonic()
-    model, source = Model.load(params["model_path"]), _source(context)
-    views = bool(params.get("views"))
-    folder = Path(params["store_folder"])
+    model, source = Model.load(params["model_path"]), context_image(context)
+    same: dict[str, Any] = {
+        "objects": params.get("objects"),
+        "mask": context_mask(context, source),
+        **{name: bool(params.get(name)) for name in ("views", "resample")},
+    }
+    folder, name = Path(params["store_folder"]), params["store_name"]
+    maps = None
+    if params.get("probabilities"):
+        maps_name = f"{name} probabilities"
+        maps = resumable_path(folder, maps_name, model, source, **same)
+    group = (
+        image_group(Path(params["store_group"])) if params.get("store_group") else None
+    )
+    if group is not None:
+        label_name = params["label_name"]
+        layout = layout_in_group(group, label_name, model, source, maps=maps, **same)
+    else:
+        layout = Layout(resumable_path(folder, name, model, source, **same), maps)
     events = predict_to_store(
         model,
         source,
-        resumable_path(folder, params["store_name"], model, source, views=views),
-        views=views,
+        layout.path,
+        maps=layout.maps,
+        image=layout.image,
+        zarr_format=layout.zarr_format,
+        **same,
         device=params.get("device") or "auto",
         stop=context.stop_requested,
     )
@@ -172,6 +205,7 @@ def _predict_to_store(context: TaskContext) -> dict[str, Any]:
     return {
         "complete": result.complete,
         "store": str(result.path),
+        "maps": None if result.maps is None else str(result.maps),
         "objects": result.objects,
         "seconds": round(time.monotonic() - begun, 2),
     }
@@ -180,26 +214,32 @@ def _predict_to_store(context: TaskContext) -> dict[str, Any]:
 def batch(context: TaskContext) -> dict[str, Any]:
     """Segment the images of a folder or pattern into files.
 
-    Parameters of the task: ``inputs``, ``output``, ``model_path``, ``store``,
-    ``views``, ``overwrite``. The result has the lines of the report as ``rows``.
+    Parameters of the task: ``inputs``, ``output``, ``model_path``, ``model_name``,
+    ``store``, ``separate``, ``probabilities``, ``views``, ``resample``, ``overwrite``.
+    The result has the lines of the report as ``rows``.
     """
     params = context.params
     output, path = Path(params["output"]), Path(params["model_path"])
     fingerprint = model_fingerprint(path)
+    model = Model.load(path)
+    store = bool(params.get("store"))
+    separate = bool(params.get("separate")) or model.info.task == "regression"
     items = plan_batch(
-        find_inputs([params["inputs"]]), output, store=bool(params.get("store"))
+        find_inputs([params["inputs"]]), output, store=store, separate=separate
     )
     overwrite = bool(params.get("overwrite"))
     done = [] if overwrite else finished(items, output, fingerprint)
     if not overwrite:
         refuse_to_replace(items, done, output)
     options = BatchOptions(
-        store=bool(params.get("store")),
-        how={"views": bool(params.get("views"))},
+        store=store,
+        name=params.get("model_name") or "labels",
+        probabilities=bool(params.get("probabilities")),
+        how={name: bool(params.get(name)) for name in ("views", "resample")},
         overwrite=overwrite,
     )
     events = run_batch(
-        Model.load(path),
+        model,
         fingerprint,
         items,
         output,
@@ -209,22 +249,6 @@ def batch(context: TaskContext) -> dict[str, Any]:
     )
     rows = _forward(events, context)
     return {"rows": [asdict(row) for row in rows], "total": len(items)}
-
-
-def _source(context: TaskContext) -> ImageSource:
-    params = context.params
-    names = sorted(
-        (n for n in context.inputs if n.startswith("image")),
-        key=lambda n: int(n.removeprefix("image")),
-    )
-    return ImageSource(
-        tuple(context.inputs[n] for n in names),
-        params["axes"],
-        tuple(params.get("voxel_size") or ()),
-        unit=params.get("unit") or "pixel",
-        name=params["name"],
-        ndim=params.get("ndim") or 0,
-    )
 
 
 def _forward(events: Any, context: TaskContext) -> Any:

@@ -210,19 +210,14 @@ class PredictionRun(EngineRun):
                 outputs["probabilities"] = ((request.n_maps, *shape), "float16")
         self._submit(
             {
-                **request.image.params(),
-                "model_path": str(request.model_path),
-                "samples": request.samples(),
-                "region": request.region(),
+                **request.params(),
                 "probabilities": request.probabilities,
-                "views": request.views,
                 "store_folder": str(request.store_folder or ""),
                 "store_name": file_name(request.name),
                 "store_group": str(request.store_group or ""),
                 "label_name": file_name(model_name(request.model_path)),
-                "resample": request.resample,
             },
-            request.image.inputs(),
+            request.inputs(),
             outputs,
         )
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_unet.config import DeviceName, PrecisionName
 from napari_unet.data.checks import model_problem
+from napari_unet.data.masks import mask_of
 from napari_unet.data.source import ArrayLike, ImageSource
 from napari_unet.device import pick_device, pick_precision
 from napari_unet.errors import ConfigError, DataError
@@ -90,44 +91,6 @@ def prepare(
         ),
         None if options.resample else pixel_size_advice(model.info, image),
         None if mask is None else mask_of(mask, image),
-    )
-
-
-def mask_of(mask: ImageSource | ArrayLike, image: ImageSource) -> ImageSource:
-    """A mask that is read like its image.
-
-    Parameters
-    ----------
-    mask : ImageSource or array
-        Of the axes of the image's labels, or (Z) Y X for all samples alike.
-
-    Raises
-    ------
-    DataError
-        If it is of another size.
-    """
-    if isinstance(mask, ImageSource):
-        fits = mask.spatial_shape == image.spatial_shape
-        if not fits or mask.sample_shape != image.sample_shape or mask.n_channels != 1:
-            raise _wrong_mask(mask.labels_shape, image)
-        return mask
-    shape = tuple(int(n) for n in mask.shape)
-    if shape == image.labels_shape:
-        array, axes = mask, image.labels_axes
-    elif shape == image.spatial_shape:
-        whole = image.sample_shape + shape
-        array = np.broadcast_to(np.asarray(mask), whole)
-        axes = image.sample_axes + image.spatial
-    else:
-        raise _wrong_mask(shape, image)
-    return ImageSource((array,), axes, name="mask", ndim=image.ndim)
-
-
-def _wrong_mask(shape: tuple[int, ...], image: ImageSource) -> DataError:
-    ours, theirs = (" × ".join(map(str, s)) for s in (image.labels_shape, shape))
-    return DataError(
-        f"The mask has {theirs} pixels, but the labels of {image.name!r} have {ours}: "
-        "give a mask of the same size."
     )
 
 
