@@ -91,7 +91,7 @@ def predicted(network: nn.Module, pixels: Any, **how: Any) -> Any:
     source = ImageSource((pixels,), "ZYX"[-pixels.ndim :], ndim=pixels.ndim)
     device = torch.device("cpu")
     predictor = Predictor(network, "regression", device, torch.float32, **how)
-    intensity = IntensityRange(low=(0.0,), high=(1.0,))
+    intensity = IntensityRange(np.zeros(1, np.float32), np.ones(1, np.float32))
     maps = np.empty((2, *pixels.shape), np.float32)
     count = 0
     for part in predictor.run(source, intensity, 0):
@@ -147,6 +147,21 @@ def test_folding_the_normalisation_changes_nothing(name: str) -> None:
         assert not isinstance(block, ConvBlock) or isinstance(block[1], nn.Identity)
 
 
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_the_light_network_can_be_lighter(ndim: int) -> None:
+    described = info("light_unet", ndim, levels=3)
+    separable = described.arguments | {"separable": True, "convolutions": 1}
+    network = trained(
+        build_network(described.model_copy(update={"arguments": separable}))
+    )
+    plain = cast("Any", build_network(described))
+    assert network.divisor == plain.divisor
+    assert network.halo[0] < plain.halo[0]
+    image = torch.randn(1, 1, *network.divisor)
+    before = network(image)
+    torch.testing.assert_close(fold_batch_norm(network)(image), before)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_values_come_in_their_unit(name: str) -> None:
     plain = build_network(info(name, 2))
@@ -162,7 +177,7 @@ def test_values_come_in_their_unit(name: str) -> None:
 )
 def test_long_voxels_are_not_pooled_along_their_axis(name: str) -> None:
     # The two first U-Nets are left as they were published: they pool every axis.
-    described = info(name, 3, spacing=(10.0, 1.0, 1.0), levels=None)
+    described = info(name, 3, spacing=(100.0, 1.0, 1.0), levels=None)
     network = cast("Any", build_network(described))
     assert max(k[0] for k in described.arguments["kernels"]) == 1
     assert max(s[0] for s in described.arguments["strides"]) == 1
@@ -180,6 +195,8 @@ def test_dropout_is_only_for_training(name: str) -> None:
     assert torch.equal(network(image), network(image))
 
 
+# TorchScript is what other programs read, whatever becomes of it in torch.
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_exported_serves_other_sizes(name: str) -> None:
     network = trained(build_network(info(name, 2)))

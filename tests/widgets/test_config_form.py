@@ -99,3 +99,18 @@ def test_what_is_left_out_is_hidden_and_wishes_nothing(form: ConfigForm) -> None
     form.leave_out(frozenset())
     assert form.wishes() == {"levels": "4", "minutes": "wrong"}
     assert form.field("minutes").native.isVisible()
+
+
+def test_a_network_is_chosen_by_title_and_told_in_a_sentence(form: ConfigForm) -> None:
+    choice = form.field("network")
+    assert "The default" in choice.about.text()
+    choice.value = "hrnet"
+    assert "resolutions side by side" in choice.about.text()
+    assert build_config(form.wishes()).network == "hrnet"
+    form.fill({})
+    assert choice.value == "unet"
+    assert "The default" in choice.about.text()
+    form.leave_out(frozenset({"network"}))
+    assert choice.about.isHidden()
+    form.leave_out(frozenset())
+    assert not choice.about.isHidden()

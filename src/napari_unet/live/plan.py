@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import torch
 
@@ -39,7 +39,9 @@ def live_plan(
         If a wish does not fit the image.
     """
     kind = ("cpu" if device.type == "cpu" else "gpu", source.ndim)
-    wishes = {
+    wishes: dict[str, Any] = {
+        # What a live run averages with its classifier is always a U-Net.
+        "network": "unet",
         "patch_size": config.patch_size or _patch(source, PATCH[kind]),
         "batch_size": config.batch_size or BATCH[kind],
         "base_channels": config.base_channels or BASE_CHANNELS[kind],

@@ -48,8 +48,7 @@ OWN = [
         "Light U-Net",
         "For computers without a graphics card: several times faster, a little less "
         "accurate.",
-        "Howard et al. 2017, arXiv:1704.04861; Chaurasia and Culurciello 2017, "
-        "arXiv:1707.03718",
+        "Chaurasia and Culurciello 2017, arXiv:1707.03718",
     ),
     NetworkSpec(
         "residual_unet",

@@ -29,12 +29,13 @@ class SeparableBlock(nn.Sequential):
 
 
 class LightUNet(SegmentationNetwork):
-    """Encoder and decoder of few, cheap convolutions; skips are added.
+    """Narrow, coarser from the first convolution on, and skips are added.
 
-    A U-Net (Ronneberger et al. 2015, arXiv:1505.04597) whose first convolution makes
-    the image coarser at once, with depthwise separable convolutions (Howard et al.
-    2017, arXiv:1704.04861) and skips that are added instead of put side by side
-    (Chaurasia and Culurciello 2017, arXiv:1707.03718).
+    After LinkNet (Chaurasia and Culurciello 2017, arXiv:1707.03718): a U-Net whose
+    skips are added instead of put side by side, which halves what the decoder has to
+    do. Depthwise separable convolutions (Howard et al. 2017, arXiv:1704.04861) make it
+    twice as fast again; in a trial on nuclei that cost five points of AP, and narrow
+    whole convolutions one.
 
     Parameters
     ----------
@@ -51,6 +52,7 @@ class LightUNet(SegmentationNetwork):
     convolutions : int
         Of each level on the way down; there is one on the way up.
     separable : bool
+        Depthwise separable convolutions instead of whole ones.
     dropout : float
         At the end of the way down, while training.
     rescale : tuple of float, optional
@@ -65,8 +67,8 @@ class LightUNet(SegmentationNetwork):
         strides: Sequence[Sequence[int]],
         kernels: Sequence[Sequence[int]],
         stem: Sequence[int],
-        convolutions: int = 1,
-        separable: bool = True,
+        convolutions: int = 2,
+        separable: bool = False,
         dropout: float = 0.0,
         rescale: Sequence[float] | None = None,
     ) -> None:

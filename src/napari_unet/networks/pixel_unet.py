@@ -74,7 +74,7 @@ class PixelClassifier(nn.Module):
             # One product for all members: several times faster than one for each.
             together = first.transpose(0, 1).flatten(1)
             x = torch.addmm(bias.flatten(), values, together)
-            x = x.view(len(x), self.members, -1).transpose(0, 1)
+            x = x.unflatten(1, (self.members, -1)).transpose(0, 1)
         else:
             x = torch.baddbmm(bias, values, first)
         for weight, bias in zip(weights, biases, strict=True):

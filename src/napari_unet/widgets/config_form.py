@@ -18,7 +18,8 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
 from napari_unet.config import TrainingConfig
 from napari_unet.errors import ConfigError
-from napari_unet.widgets.style import narrow
+from napari_unet.networks.catalogue import known_networks
+from napari_unet.widgets.style import Message, narrow
 
 AUTOMATIC = "automatic"
 LABEL_WIDTH, FIELD_WIDTH = 110, 80
@@ -73,6 +74,9 @@ class ConfigForm:
                 label.setToolTip(widget.tooltip or "")
                 form.addRow(label, widget.native)
                 self._rows[name] = [label, widget.native]
+                if isinstance(widget, NetworkChoice):
+                    form.addRow("", widget.about)
+                    self._rows[name].append(widget.about)
 
     def _emit(self, _: Any = None) -> None:
         self.changed.emit()
@@ -115,13 +119,38 @@ class ConfigForm:
             if isinstance(widget, LineEdit):
                 widget.value = _shown(wishes[name]) if name in wishes else ""
             else:
-                widget.value = wishes.get(name, default)
+                value = wishes.get(name, default)
+                # A network may come from a package that is gone.
+                gone = isinstance(widget, NetworkChoice) and not widget.knows(value)
+                widget.value = default if gone else value
         for name, part in self._parts.items():
             part.fill(wishes.get(name) or {})
 
     def field(self, name: str) -> ValueWidget[Any]:
         """The widget of a field, to fill it from code."""
         return self._fields[name]
+
+
+class NetworkChoice(ComboBox):
+    """The networks by their titles, and beside it what the chosen one is good for."""
+
+    def __init__(self, default: str) -> None:
+        self._known = known_networks()
+        choices = [(spec.title, name) for name, spec in self._known.items()]
+        super().__init__(
+            value=default, choices=choices, tooltip="What learns from the annotation"
+        )
+        narrow(self.native)
+        self.about = Message("quiet")
+        self.changed.connect(self._explain)
+        self._explain(default)
+
+    def knows(self, name: str) -> bool:
+        """Whether there is such a network."""
+        return name in self._known
+
+    def _explain(self, name: str) -> None:
+        self.about.say(self._known[name].summary)
 
 
 def build_config(wishes: dict[str, Any]) -> TrainingConfig:
@@ -166,6 +195,10 @@ def _title(name: str, field: FieldInfo) -> str:
 
 def _make_field(name: str, field: FieldInfo) -> ValueWidget[Any]:
     title, tooltip = _title(name, field), field.description or ""
+    if isinstance(field.json_schema_extra, dict) and (
+        field.json_schema_extra.get("choices") == "networks"
+    ):
+        return NetworkChoice(field.default)
     if field.annotation is bool:
         return CheckBox(value=field.default, text=title, tooltip=tooltip)
     if get_origin(field.annotation) is Literal:

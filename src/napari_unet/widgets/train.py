@@ -49,7 +49,7 @@ CHECK_LIVE_MS = 2000
 """The same while a live run goes on, which looks at the strokes itself."""
 
 NOT_ADVANCED = frozenset({"task", "annotation", "preset"})
-NOT_LIVE = frozenset({"minutes", "max_steps", "patience", "loss"})
+NOT_LIVE = frozenset({"minutes", "max_steps", "patience", "loss", "network"})
 """Settings that mean nothing while it learns live: it ends when nothing improves."""
 
 
