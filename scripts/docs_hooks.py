@@ -9,6 +9,7 @@ import argparse
 import re
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -21,7 +22,9 @@ from napari_unet.config import (
     TrackingConfig,
     TrainingConfig,
 )
+from napari_unet.networks.catalogue import own_networks
 
+EXAMPLE = Path(__file__).parents[1] / "docs" / "examples" / "dilated_network.py"
 MARK = re.compile(r"^<!-- made: ([\w ]+) -->$", re.MULTILINE)
 
 
@@ -89,7 +92,23 @@ def _fenced(text: str) -> str:
     return f"```text\n{text.rstrip()}\n```"
 
 
+def networks_table() -> str:
+    """Every network with what it is good for and its papers."""
+    lines = ["| name | network | paper |", "|---|---|---|"]
+    for spec in own_networks().values():
+        paper = re.sub(r"arXiv:([\d.]+)", r"[\1](https://arxiv.org/abs/\1)", spec.paper)
+        lines.append(f"| `{spec.name}` | **{spec.title}.** {spec.summary} | {paper} |")
+    return "\n".join(lines)
+
+
+def network_example() -> str:
+    """The code of a network that a package may add; a test runs it."""
+    return f"```python\n{EXAMPLE.read_text(encoding='utf-8').rstrip()}\n```"
+
+
 MAKERS: dict[str, Callable[[], str]] = {
+    "networks": networks_table,
+    "network example": network_example,
     "settings": lambda: settings_table(TrainingConfig),
     "loss": lambda: settings_table(LossConfig),
     "augmentation": lambda: settings_table(AugmentationConfig),

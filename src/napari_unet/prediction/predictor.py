@@ -44,6 +44,9 @@ TILE = {("cpu", 2): 1024, ("cpu", 3): 96, ("gpu", 2): 2048, ("gpu", 3): 192}
 """Largest edge of a tile's core in voxels, by kind of device and dimensions."""
 MAX_BATCH_VOXELS = {"cpu": 2**20, "gpu": 2**23}
 """Tiles of one shape are computed together up to about this many voxels."""
+HALO_2D = 384
+"""Context in 2D: all that a U-Net can see. A few networks can see further, but hardly
+look there, and the full context would multiply the work."""
 HALO_3D = 16
 """Context in 3D: a full one would multiply the work many times over."""
 SMALL_VOXELS = 2**18
@@ -101,8 +104,8 @@ class Predictor:
         self.divisor = description.divisor
         self._ndim = len(self.divisor)
         if halo is None:
-            limit = math.inf if self._ndim == 2 else HALO_3D
-            halo = [int(min(reach, limit)) for reach in description.halo]
+            limit = HALO_2D if self._ndim == 2 else HALO_3D
+            halo = [min(reach, limit) for reach in description.halo]
         self.halo = tuple(halo)
         self._kind = "cpu" if device.type == "cpu" else "gpu"
         self._given_tile = tuple(tile) if tile else None
