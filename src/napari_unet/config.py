@@ -29,6 +29,7 @@ LossName = Literal[
     "auto",
     "cross-entropy+dice",
     "cross-entropy",
+    "weighted-cross-entropy",
     "focal",
     "tversky",
     "boundary",
@@ -127,7 +128,8 @@ class LossConfig(_Model):
         "auto",
         title="Loss",
         description="auto: cross-entropy + Dice, or Huber for regression; focal and "
-        "boundary add Dice, tversky adds cross-entropy",
+        "boundary add Dice, tversky adds cross-entropy; weighted-cross-entropy is that "
+        "of the U-Net paper",
     )
     class_weights: Literal["equal", "balanced"] | tuple[float, ...] = Field(
         "equal",
@@ -153,6 +155,18 @@ class LossConfig(_Model):
         description="0.5 is Dice; above, missed pixels cost more than invented ones",
     )
     boundary_weight: float = Field(0.5, gt=0, title="Weight of the boundary loss")
+    border_weight: float = Field(
+        10.0,
+        ge=0,
+        title="Weighted cross-entropy: w₀",
+        description="How much more background between close objects counts",
+    )
+    border_sigma: float = Field(
+        5.0,
+        gt=0,
+        title="Weighted cross-entropy: σ",
+        description="Pixels over which that falls off",
+    )
     directions: bool = Field(
         True,
         title="Directions to the centre",
@@ -321,7 +335,8 @@ class TrainingConfig(_Model):
             fits = (
                 "mse or huber"
                 if self.task == "regression"
-                else "cross-entropy+dice, cross-entropy, focal, tversky or boundary"
+                else "cross-entropy+dice, cross-entropy, weighted-cross-entropy, "
+                "focal, tversky or boundary"
             )
             raise ValueError(
                 f"the loss {kind} does not fit the task {self.task}: choose {fits}"

@@ -36,6 +36,7 @@ class Truth:
     index: Tensor
     distance: Tensor | None = None
     values: Tensor | None = None
+    weight: Tensor | None = None
 
 
 def truth(task: str, shape: tuple[int, ...], seed: int = 1) -> Truth:
@@ -44,7 +45,8 @@ def truth(task: str, shape: tuple[int, ...], seed: int = 1) -> Truth:
     index = torch.randint(-1, high, shape, generator=generator)
     index.flatten()[:2] = torch.tensor([-1, 0])
     values = torch.randn((shape[0], 1, *shape[1:]), generator=generator)
-    return Truth(index, torch.rand(shape, generator=generator), values)
+    weight = 1 + 9 * torch.rand(shape, generator=generator)
+    return Truth(index, torch.rand(shape, generator=generator), values, weight)
 
 
 @pytest.mark.parametrize(("task", "loss"), EVERY)
@@ -178,3 +180,25 @@ def test_errors_of_values_are_counted_in_their_spread():
     scaled = ObjectiveSettings(LossConfig(kind="mse"), scale=1000.0)
     thousand = make_objective("regression", scaled)
     torch.testing.assert_close(thousand(logits * 1000, big), one(logits, true))
+
+
+@pytest.mark.parametrize("class_weights", [(), (0.5, 1.0, 2.0)])
+def test_the_weighted_cross_entropy_is_a_weighted_mean(class_weights):
+    true = truth("classes", (2, 5, 6))
+    logits = torch.randn(2, 3, 5, 6, generator=torch.Generator().manual_seed(0))
+    settings = ObjectiveSettings(
+        LossConfig(kind="weighted-cross-entropy"), class_weights
+    )
+    loss = make_objective("classes", settings)(logits, true)
+    total = weight = 0.0
+    for n, y, x in (true.index >= 0).nonzero().tolist():
+        k = int(true.index[n, y, x])
+        each = float(true.weight[n, y, x]) * (class_weights or (1.0,) * 3)[k]
+        total -= each * float(logits[n, :, y, x].log_softmax(0)[k])
+        weight += each
+    assert float(loss) == pytest.approx(total / weight, rel=1e-5)
+    plain = ObjectiveSettings(LossConfig(kind="cross-entropy"), class_weights)
+    same = Truth(true.index)
+    assert make_objective("classes", settings)(logits, same) == pytest.approx(
+        float(make_objective("classes", plain)(logits, same))
+    )

@@ -256,3 +256,14 @@ def test_how_sure_a_model_may_be_is_fitted_and_its_decoder_to_that(
     inner = np.abs(bold - 0.5) < 0.45
     expected = 1 / (1 + ((1 - bold) / bold) ** 0.5)
     np.testing.assert_allclose(cool[inner], expected[inner], atol=0.01)
+
+
+@pytest.mark.parametrize("task", ["classes", "objects"])
+def test_background_between_objects_can_count_most(task: str) -> None:
+    model, events = run(
+        {"task": task, "max_steps": 3, "loss": "weighted-cross-entropy"}
+    )
+    assert all(np.isfinite(e.loss) for e in events if isinstance(e, StepDone))
+    assert model.info.training.config["loss"]["border_weight"] == 10
+    (choice,) = [c for c in events[0].recipe if c["setting"] == "loss.kind"]
+    assert "as in the U-Net paper" in choice["reason"]

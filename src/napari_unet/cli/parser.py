@@ -23,6 +23,7 @@ LOSSES = (
     "cross-entropy+dice",
     "cross-entropy",
     "focal",
+    "weighted-cross-entropy",
     "tversky",
     "boundary",
     "mse",
@@ -131,16 +132,17 @@ command and --resume.""",
         type=Path,
         required=True,
         metavar="DIR",
-        help="folder of images (TIFF, PNG, JPEG, BMP, NPY, OME-Zarr)",
+        help="folder of images (TIFF, PNG, JPEG, BMP, NPY, OME-Zarr), or one image",
     )
     needed.add_argument(
         "--labels",
         type=Path,
         required=True,
         metavar="DIR",
-        help="folder of labels: whole numbers, files named like the images",
+        help="folder of labels: whole numbers, files named like the images; or one\n"
+        "file",
     )
-    needed.add_argument("--task", choices=TASKS, required=True, help=TRAIN_TASK_HELP)
+    needed.add_argument("--task", choices=TASKS, help=TRAIN_TASK_HELP)
     needed.add_argument("--annotation", choices=RULES, help=RULE_HELP)
     needed.add_argument(
         "--no-background",
@@ -216,6 +218,19 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
         "--preset",
         choices=PRESETS,
         help="longest time: fast 2, balanced 10 (default), thorough 45 minutes",
+    )
+    training.add_argument(
+        "--like",
+        metavar="MODEL",
+        help="repeat the training of a model: its settings, but those given here",
+    )
+    training.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any setting of the reference, such as patience=20 loss.focal_gamma=1",
     )
     training.add_argument("--minutes", type=float, metavar="M", help="longest time")
     training.add_argument(

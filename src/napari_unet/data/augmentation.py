@@ -79,7 +79,11 @@ class Augmentation:
         values = batch.values
         if values is not None:
             index, values = _resample_values(values, batch.index, index, grid)
-        return Batch(image, index, distance, belief, values)
+        weight = batch.weight
+        if weight is not None:
+            weight = F.grid_sample(weight.unsqueeze(1), grid, align_corners=False)
+            weight = weight.squeeze(1)
+        return Batch(image, index, distance, belief, values, weight)
 
     def _grid(self, image: Tensor, generator: Generator) -> Tensor:
         """Where in the input each output voxel is read, ``N (Z) Y X ndim``."""

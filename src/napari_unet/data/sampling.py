@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 
 from napari_unet.config import Task
 from napari_unet.data.annotation import UNANNOTATED, Annotation
+from napari_unet.data.borders import BorderWeights, border_weights_of
 from napari_unet.data.classes import ClassInfo
 from napari_unet.data.normalization import IntensityRange
 from napari_unet.data.source import Box
@@ -46,6 +47,12 @@ class Batch:
     """``N K (Z) Y X``: what somebody else holds true where nothing is annotated."""
     values: Tensor | None = None
     """``N V (Z) Y X``: continuous targets, for task ``regression``."""
+    weight: Tensor | None = None
+    """``N (Z) Y X``: how much each voxel counts, for losses that weigh them."""
+
+
+_Patch = tuple[NDArray[Any], NDArray[Any], list[NDArray[Any] | None]]
+"""Image, index, and distance, values and weight, as far as there are any."""
 
 
 @dataclass
@@ -75,6 +82,8 @@ class PatchSampler:
     margin : tuple
         Voxels along (Z) Y X that each patch is cut larger on either side, so that it
         can be turned and bent without running empty.
+    borders : BorderWeights, optional
+        For a loss that weighs background between objects.
     """
 
     def __init__(
@@ -84,6 +93,7 @@ class PatchSampler:
         classes: Sequence[ClassInfo],
         patch_size: tuple[int, ...],
         margin: tuple[int, ...],
+        borders: BorderWeights | None = None,
     ) -> None:
         self.patch_size = patch_size
         self.margin = margin
@@ -91,7 +101,7 @@ class PatchSampler:
         self._loaded = [
             loaded
             for region in regions
-            if len((loaded := _load(region, task, classes)).annotated)
+            if len((loaded := _load(region, task, classes, borders)).annotated)
         ]
         sizes = [len(item.annotated) for item in self._loaded]
         weights = torch.tensor(sizes, dtype=torch.float64).sqrt()
@@ -105,14 +115,15 @@ class PatchSampler:
         drawn = [self._draw_one(generator) for _ in range(batch_size)]
         image = torch.from_numpy(np.stack([d[0] for d in drawn]))
         index = torch.from_numpy(np.stack([d[1] for d in drawn]).astype(np.int64))
-        if self._task == "classes":
-            return Batch(image, index, None)
-        third = torch.from_numpy(np.stack([d[2] for d in drawn]))
-        if self._task == "regression":
-            return Batch(image, index, None, values=third)
-        return Batch(image, index, third)
+        distance, values, weight = (
+            None
+            if drawn[0][2][k] is None
+            else torch.from_numpy(np.stack([d[2][k] for d in drawn]))
+            for k in range(3)
+        )
+        return Batch(image, index, distance, values=values, weight=weight)
 
-    def _draw_one(self, generator: Generator) -> tuple[NDArray[Any], ...]:
+    def _draw_one(self, generator: Generator) -> _Patch:
         r = torch.rand(3 + len(self.patch_size), generator=generator).tolist()
         pick = int(torch.searchsorted(self._cumulative, r[0]))
         item = self._loaded[min(pick, len(self._loaded) - 1)]
@@ -139,8 +150,18 @@ def _place(anchor: int, size: int, length: int, jitter: float) -> int:
     return min(max(start, 0), length - size)
 
 
-def _load(region: Region, task: Task, classes: Sequence[ClassInfo]) -> _Loaded:
-    whole = make_target(region.annotation, region.sample, task, classes)
+def _load(
+    region: Region,
+    task: Task,
+    classes: Sequence[ClassInfo],
+    borders: BorderWeights | None,
+) -> _Loaded:
+    annotation = region.annotation
+    whole = make_target(annotation, region.sample, task, classes)
+    if borders is not None:
+        labels = annotation.read(region.sample)
+        voxel_size = annotation.source.voxel_size
+        whole = border_weights_of(whole, labels, classes, voxel_size, borders)
     target = whole.cut(region.box)
     chooser = np.random.default_rng(region.sample)
     present = [int(v) for v in np.unique(target.index) if v != UNANNOTATED]
@@ -160,10 +181,8 @@ def _voxels(mask: NDArray[np.bool_], chooser: np.random.Generator) -> NDArray[np
     return np.stack(np.unravel_index(flat, mask.shape), axis=1)
 
 
-def _cut(
-    item: _Loaded, start: Sequence[int], size: Sequence[int]
-) -> tuple[NDArray[Any], ...]:
-    """Image, index and distance or values; outside the region pixels are mirrored."""
+def _cut(item: _Loaded, start: Sequence[int], size: Sequence[int]) -> _Patch:
+    """One patch; outside the region pixels are mirrored."""
     box = item.region.box
     lengths = [stop - begin for begin, stop in box]
     inside = [
@@ -178,16 +197,17 @@ def _cut(
     image = item.region.intensity.normalize(pixels)
     index = item.target.index[key]
     channels_first: tuple[Any, ...] = (..., *key)
-    maps = item.target.distance
-    if item.target.values is not None:
-        maps = item.target.values
-    third = None if maps is None else maps[channels_first]
+    target = item.target
+    maps = [
+        None if m is None else m[channels_first]
+        for m in (target.distance, target.values, target.weight)
+    ]
     if any(p != (0, 0) for p in pad):
         image = np.pad(image, [(0, 0), *pad], mode="reflect")
         # Mirrored annotation teaches nothing that the annotation itself does not.
         index = np.pad(index, pad, constant_values=UNANNOTATED)
-        if third is not None:
-            third = np.pad(third, [(0, 0)] * (third.ndim - len(pad)) + pad)
-    if third is None:
-        return image, index
-    return image, index, third
+        maps = [
+            None if m is None else np.pad(m, [(0, 0)] * (m.ndim - len(pad)) + pad)
+            for m in maps
+        ]
+    return image, index, maps

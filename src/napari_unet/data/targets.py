@@ -36,18 +36,22 @@ class Target:
         is farthest from it.
     values : ndarray, V (Z) Y X, or None
         Task ``regression``: what to predict; 0 where the index is -1.
+    weight : ndarray, (Z) Y X, or None
+        How much each voxel counts, for losses that weigh them.
     """
 
     index: NDArray[np.int16]
     distance: NDArray[np.float32] | None = None
     values: NDArray[np.float32] | None = None
+    weight: NDArray[np.float32] | None = None
 
     def cut(self, box: Box) -> Target:
         """A copy of the part in a box."""
         key: tuple[Any, ...] = (..., *(slice(*b) for b in box))
         distance = None if self.distance is None else self.distance[key].copy()
         values = None if self.values is None else self.values[key].copy()
-        return Target(self.index[key].copy(), distance, values)
+        weight = None if self.weight is None else self.weight[key].copy()
+        return Target(self.index[key].copy(), distance, values, weight)
 
 
 def make_target(

@@ -46,6 +46,11 @@ class Targets(Protocol):
         """``N V (Z) Y X``: continuous targets."""
         ...
 
+    @property
+    def weight(self) -> Tensor | None:
+        """``N (Z) Y X``: how much each voxel counts, where a loss weighs them."""
+        ...
+
 
 class Objective(Protocol):
     """A loss of logits ``N K (Z) Y X``; zero gradient where nothing is annotated."""
@@ -85,6 +90,10 @@ def _classes(settings: ObjectiveSettings) -> Objective:
     if _is_plain(settings):
         return lambda logits, targets: classes_loss(logits, targets.index)
     segmentation = partial(segmentation_loss, settings=settings)
+    if _is_weighted(settings):
+        return lambda logits, targets: segmentation(
+            logits, targets.index, weight=targets.weight
+        )
     return lambda logits, targets: segmentation(logits, targets.index)
 
 
@@ -113,7 +122,9 @@ def _object_maps(settings: ObjectiveSettings) -> Objective:
         foreground = logits[:, :1].float()
         both = torch.cat([torch.zeros_like(foreground), foreground], dim=1)
         distance = cast("Tensor", targets.distance)
-        return segmentation_loss(both, targets.index, settings) + distance_loss(
+        weight = targets.weight if _is_weighted(settings) else None
+        segmentation = segmentation_loss(both, targets.index, settings, weight)
+        return segmentation + distance_loss(
             logits[:, 1].float(), targets.index, distance
         )
 
@@ -141,6 +152,10 @@ OBJECTIVES: dict[Task, Callable[[ObjectiveSettings], Objective]] = {
 }
 
 
+def _is_weighted(settings: ObjectiveSettings) -> bool:
+    return settings.loss.kind == "weighted-cross-entropy"
+
+
 def _is_plain(settings: ObjectiveSettings) -> bool:
     """Whether the default loss is wanted, which has a faster form of its own."""
     return (
@@ -151,7 +166,10 @@ def _is_plain(settings: ObjectiveSettings) -> bool:
 
 
 def segmentation_loss(
-    logits: Tensor, index: Tensor, settings: ObjectiveSettings
+    logits: Tensor,
+    index: Tensor,
+    settings: ObjectiveSettings,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """The chosen loss of a segmentation, over annotated voxels.
 
@@ -161,12 +179,20 @@ def segmentation_loss(
     index : Tensor of int64, N (Z) Y X
         -1 where not annotated.
     settings : ObjectiveSettings
+    weight : Tensor, N (Z) Y X, optional
+        How much each voxel counts in the weighted cross-entropy; all the same by
+        default.
     """
     chosen = settings.loss
     found, truth = annotated(logits.float(), index)
     weights = None
     if settings.class_weights:
         weights = found.new_tensor(settings.class_weights)
+    if chosen.kind == "weighted-cross-entropy":
+        each = (
+            None if weight is None else annotated(weight.unsqueeze(1), index)[0][:, 0]
+        )
+        return cross_entropy(found, truth, weights, chosen.label_smoothing, each)
     if chosen.kind == "focal":
         loss = focal(found, truth, weights, chosen.focal_gamma)
     else:

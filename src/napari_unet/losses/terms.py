@@ -29,11 +29,33 @@ def annotated(maps: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def cross_entropy(
-    logits: Tensor, index: Tensor, weights: Tensor | None, smoothing: float = 0.0
+    logits: Tensor,
+    index: Tensor,
+    weights: Tensor | None,
+    smoothing: float = 0.0,
+    each: Tensor | None = None,
 ) -> Tensor:
-    """Mean cross-entropy; with smoothed labels after Szegedy et al. 2016."""
+    """Mean cross-entropy; with smoothed labels after Szegedy et al. 2016.
+
+    Parameters
+    ----------
+    logits : Tensor, M K
+    index : Tensor, M
+    weights : Tensor, K, optional
+        How much each class counts.
+    smoothing : float
+        Share of each label that is given to all classes.
+    each : Tensor, M, optional
+        How much each voxel counts.
+    """
     if not len(index):
         return logits.sum()
+    if each is not None:
+        loss = F.cross_entropy(
+            logits, index, weights, label_smoothing=smoothing, reduction="none"
+        )
+        total = each if weights is None else each * weights[index]
+        return (loss * each).sum() / total.sum()
     return F.cross_entropy(logits, index, weights, label_smoothing=smoothing)
 
 

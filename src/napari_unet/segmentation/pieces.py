@@ -124,7 +124,7 @@ def find_pieces(
     faces = {}
     for axis in range(labels.ndim):
         for side in (0, 1):
-            face: NDArray[np.int32] = numbers.take(-side, axis)
+            face = np.take(numbers, -side, axis)
             faces[axis, side] = face
             open_[face] |= ends[axis][side]
             touches[face] |= border[axis][side]

@@ -245,6 +245,8 @@ def _times(number: int) -> str:
 LOSS_REASONS = {
     "auto": "the first learns everywhere, the second does not let rare classes drown",
     "cross-entropy": f"{WISHED}; rare classes may drown",
+    "weighted-cross-entropy": f"{WISHED}; background between close objects counts "
+    "most, as in the U-Net paper",
     "focal": f"{WISHED}; counts hard {{pixels}} most",
     "tversky": f"{WISHED}; weighs misses against inventions",
     "boundary": f"{WISHED}; also counts how far mistakes lie from the border",
@@ -254,6 +256,7 @@ LOSS_REASONS = {
 LOSS_NAMES = {
     "auto": "cross-entropy + Dice",
     "cross-entropy+dice": "cross-entropy + Dice",
+    "weighted-cross-entropy": "weighted cross-entropy",
     "focal": "focal + Dice",
     "tversky": "cross-entropy + Tversky",
     "boundary": "cross-entropy + Dice + boundary",

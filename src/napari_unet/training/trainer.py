@@ -254,6 +254,7 @@ class Trainer:
             batch.index.to(self.device, non_blocking=True),
             moved(batch.distance),
             values=moved(batch.values),
+            weight=moved(batch.weight),
         )
 
     def _validate(self) -> Validated:

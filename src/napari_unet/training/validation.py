@@ -64,6 +64,7 @@ class _Compared:
     index: Tensor
     distance: Tensor | None
     values: Tensor | None
+    weight: Tensor | None = None
 
 
 class Validation:

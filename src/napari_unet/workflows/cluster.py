@@ -153,9 +153,9 @@ def predict_on_cluster(
     client.wait_for_workers(1, timeout=WAIT_S)
     for count, _ in enumerate(on_all(_make, numbers), start=1):
         yield TileDone(count, len(numbers))
-    objects: int | None = None
+    most: int | None = None
     if job.stitches:
-        objects = 0
+        most = 0
         for position in range(len(job.grid.samples)):
             first = position * job.grid.per_sample
             of_sample = range(first, first + job.grid.per_sample)
@@ -169,10 +169,10 @@ def predict_on_cluster(
                 else {}
             )
             tables, count = final_tables(job, of_sample, matches)
-            objects = max(objects, count)
+            most = max(most, count)
             for _ in on_all(_relabel, list(of_sample), tables):
                 pass
-    return finish_store(plan, job, objects)
+    return finish_store(plan, job, most)
 
 
 class SharedSource:

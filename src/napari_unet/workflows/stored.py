@@ -160,10 +160,10 @@ def predict_to_store(
     yield StoreReady(str(plan.path), str(shown))
     try:
         yield from make_blocks(job, stop=stop)
-        objects = stitch_blocks(job, stop) if job.stitches else None
+        count = stitch_blocks(job, stop) if job.stitches else None
     except Stopped:
         return StoredPrediction(plan.path, complete=False, maps=layout.maps)
-    return finish_store(plan, job, objects)
+    return finish_store(plan, job, count)
 
 
 def plan_store(

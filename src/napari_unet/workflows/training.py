@@ -14,6 +14,7 @@ import torch
 
 from napari_unet.config import TrainingConfig
 from napari_unet.data.annotation import Annotation
+from napari_unet.data.borders import BorderWeights
 from napari_unet.data.checks import training_problems
 from napari_unet.data.classes import ClassInfo, make_classes, object_classes
 from napari_unet.data.normalization import (
@@ -194,7 +195,10 @@ class TrainingSetup:
         training = _regions(split.training, ranges, percentiles)
         held_out = _regions(split.validation, ranges, percentiles)
         margin = _margin(config, plan)
-        sampler = PatchSampler(training, config.task, known, plan.patch_size, margin)
+        borders = _border_weights(config, known)
+        sampler = PatchSampler(
+            training, config.task, known, plan.patch_size, margin, borders
+        )
         objective = make_objective(config.task, objective_settings(plan, config))
         measured = None
         if held_out:
@@ -340,6 +344,21 @@ def _regions(
             Region(part.annotation, ranges[id(source)], part.sample, part.box)
         )
     return regions
+
+
+def _border_weights(
+    config: TrainingConfig, classes: Sequence[ClassInfo]
+) -> BorderWeights | None:
+    """What the weighted cross-entropy needs to know; None for other losses."""
+    loss = config.loss
+    if loss.kind != "weighted-cross-entropy":
+        return None
+    if not any(c.background for c in classes):
+        raise ConfigError(
+            "The weighted cross-entropy weighs background between objects, but no "
+            "class is background: choose another loss."
+        )
+    return BorderWeights(loss.border_weight, loss.border_sigma)
 
 
 def _margin(config: TrainingConfig, plan: TrainingPlan) -> tuple[int, ...]:
