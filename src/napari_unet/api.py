@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_unet.config import AnnotationRule, Task, TrainingConfig, training_config
 from napari_unet.data.annotation import Annotation
+from napari_unet.data.classes import name_classes
 from napari_unet.data.source import ArrayLike, ImageSource, image_source
 from napari_unet.data.values import annotation_for
 from napari_unet.errors import ConfigError, DataError
@@ -41,6 +42,7 @@ def train(
     voxel_size: Sequence[float] = (),
     ndim: int = 0,
     name: str = "model",
+    class_names: Mapping[int, str] | None = None,
     on_event: Callable[[TrainingEvent], object] | None = None,
     **settings: Any,
 ) -> Model:
@@ -69,6 +71,8 @@ def train(
         2 treats the planes of a stack as images of their own; 0 decides by the axes.
     name : str
         Name of the model.
+    class_names : mapping, optional
+        Names of classes by their value in the labels; for task ``classes``.
     on_event : callable, optional
         Gets every :class:`~napari_unet.training.events.TrainingEvent`.
     **settings
@@ -115,8 +119,13 @@ def train(
         ]
 
     held_out = paired(*validation) if validation else []
+    pairs = paired(images, labels)
+    classes = None
+    if class_names and config.task == "classes":
+        values = sorted({value for pair in pairs for value in pair.count_values()})
+        classes = name_classes(values, pairs[0].background_value, class_names)
     events = train_events(
-        paired(images, labels), config, validation=held_out, name=name
+        pairs, config, validation=held_out, classes=classes, name=name
     )
     return exhaust(events, on_event)
 

@@ -5,20 +5,27 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_unet.cli import train_like
 from napari_unet.cli.common import UsageError, given, note, say
 from napari_unet.cli.progress import Progress, TrainingProgress
 from napari_unet.config import TrainingConfig, training_config
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.checks import annotation_summary, training_problems
-from napari_unet.data.classes import ClassInfo, make_classes
+from napari_unet.data.classes import ClassInfo, name_classes
 from napari_unet.data.values import annotation_for
 from napari_unet.errors import AnnotationError, DataError, TrainingDivergedError
-from napari_unet.image_io import pair_folders, read_image, read_labels, read_values
+from napari_unet.image_io import (
+    is_zarr,
+    pair_folders,
+    read_image,
+    read_labels,
+    read_values,
+)
 from napari_unet.models.library import SUFFIX, model_name
 from napari_unet.training.events import Finished, Started, TrainingEvent
 
@@ -49,10 +56,11 @@ WISHES = (
 
 def run(options: argparse.Namespace) -> int:
     """Train, save the model, and say where it is."""
+    like = train_like.take_over(options)
     _check_options(options)
     looking = options.explain or options.preview_augmentation is not None
     output = Path("model") if looking else _model_path(options)
-    config = _config(options)
+    config = _config(options, train_like.recorded(like))
     pairs = open_pairs(options.images, options.labels, options, config)
     validation = []
     if options.val_images is not None:
@@ -60,11 +68,16 @@ def run(options: argparse.Namespace) -> int:
     problems = training_problems(pairs, config)
     if problems:
         raise AnnotationError(problems[0])
-    classes = _named_classes(options.class_names, pairs, config)
+    names = options.class_names
+    if like is not None and not names and config.task == "classes":
+        found = {value for pair in pairs for value in pair.count_values()}
+        names = train_like.class_names(like, sorted(found))
+    classes = _named_classes(names, pairs, config)
     if looking:
         return _look_ahead(options, config, pairs, validation, classes)
     model, end, code = _train(options, output, config, pairs, validation, classes)
     model.save(output)
+    train_like.compare_data(like, model.info)
     if end.failed:
         steps = "1 step" if end.step == 1 else f"{end.step:,} steps"
         raise TrainingDivergedError(
@@ -106,6 +119,10 @@ def _check_options(options: argparse.Namespace) -> None:
     looking = options.explain or options.preview_augmentation is not None
     if options.output is None and not looking:
         raise UsageError("Say with --output where the model goes.")
+    if options.task is None:
+        raise UsageError(
+            "Say with --task what to learn: classes, objects or regression."
+        )
     if (options.val_images is None) != (options.val_labels is None):
         raise UsageError("Give both --val-images and --val-labels, or neither.")
     if options.annotation is None and options.task != "regression":
@@ -114,7 +131,7 @@ def _check_options(options: argparse.Namespace) -> None:
 
 def ask_for_rule(options: argparse.Namespace) -> str:
     """Why the rule is needed, with what the first labels would mean by either."""
-    image, labels = pair_folders(options.images, options.labels)[0]
+    image, labels = _pair(options.images, options.labels)[0]
     source = read_image(image, options.axes, options.ndim or 0)
     array = read_labels(labels, source)
     background = not options.no_background
@@ -143,18 +160,27 @@ def _model_path(options: argparse.Namespace) -> Path:
     return output
 
 
-def _config(options: argparse.Namespace) -> TrainingConfig:
-    wishes: dict[str, Any] = given(**{name: getattr(options, name) for name in WISHES})
+def _config(
+    options: argparse.Namespace, recorded: Mapping[str, Any] | None = None
+) -> TrainingConfig:
+    """The settings that were given, over those of another training."""
+    wishes: dict[str, Any] = dict(recorded or {})
+    wishes |= given(**{name: getattr(options, name) for name in WISHES})
+    if options.minutes is not None or options.preset is not None:
+        # A time was asked for: steps of the other training would overrule it.
+        wishes["max_steps"] = options.max_steps
     if options.patch_size is not None:
         wishes["patch_size"] = tuple(options.patch_size)
     if options.percentiles is not None:
         wishes["low_percentile"], wishes["high_percentile"] = options.percentiles
-    wishes["loss"] = given(
+    wishes["loss"] = dict(wishes.get("loss", {})) | given(
         kind=options.loss,
         class_weights=options.class_weights,
         label_smoothing=options.label_smoothing,
     )
-    return training_config(background=not options.no_background, **wishes)
+    train_like.set_wishes(wishes, options.set)
+    wishes.setdefault("background", not options.no_background)
+    return training_config(**wishes)
 
 
 def open_pairs(
@@ -163,11 +189,19 @@ def open_pairs(
     """Images of a folder and what is known about them."""
     annotations = []
     size = tuple(options.voxel_size) if options.voxel_size else None
-    for image, truth in pair_folders(images, labels):
+    for image, truth in _pair(images, labels):
         source = read_image(image, options.axes, options.ndim or 0, voxel_size=size)
         opened = read_values if config.task == "regression" else read_labels
         annotations.append(annotation_for(opened(truth, source), source, config))
     return annotations
+
+
+def _pair(images: Path, labels: Path) -> list[tuple[Path, Path]]:
+    """Files of two folders by their names, or two single files."""
+    single = images.is_file() or is_zarr(images)
+    if single and (labels.is_file() or is_zarr(labels)):
+        return [(images, labels)]
+    return pair_folders(images, labels)
 
 
 def _named_classes(
@@ -192,12 +226,7 @@ def _named_classes(
             f"No pixel has the label {missing[0]} ({names[missing[0]]}); the labels "
             f"are {', '.join(str(v) for v in values)}."
         )
-    background = pairs[0].background_value
-    made = make_classes(values, background if background in values else None)
-    return [
-        c.model_copy(update={"name": names[c.value]}) if c.value in names else c
-        for c in made
-    ]
+    return name_classes(values, pairs[0].background_value, names)
 
 
 def _train(

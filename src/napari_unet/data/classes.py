@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
@@ -67,6 +67,17 @@ def make_classes(values: Sequence[int], background: int | None) -> list[ClassInf
             )
         )
     return classes
+
+
+def name_classes(
+    values: Sequence[int], background: int | None, names: Mapping[int, str]
+) -> list[ClassInfo]:
+    """Classes as by :func:`make_classes`, some of them with names of their own."""
+    made = make_classes(values, background if background in values else None)
+    return [
+        c.model_copy(update={"name": names[c.value]}) if c.value in names else c
+        for c in made
+    ]
 
 
 def object_classes(background: int | None) -> list[ClassInfo]:

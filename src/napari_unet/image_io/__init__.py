@@ -5,7 +5,12 @@ from napari_unet.image_io.raw import display_name
 from napari_unet.image_io.read import read_image, read_labels
 from napari_unet.image_io.store import is_zarr
 from napari_unet.image_io.values import read_values
-from napari_unet.image_io.write import write_labels, write_probabilities, write_values
+from napari_unet.image_io.write import (
+    write_image,
+    write_labels,
+    write_probabilities,
+    write_values,
+)
 
 __all__ = [
     "display_name",
@@ -15,6 +20,7 @@ __all__ = [
     "read_image",
     "read_labels",
     "read_values",
+    "write_image",
     "write_labels",
     "write_probabilities",
     "write_values",

@@ -92,6 +92,32 @@ def write_probabilities(
     _write(Path(path), maps.astype(np.float32), axes, voxel_size, unit, names)
 
 
+def write_image(
+    path: str | Path,
+    image: NDArray[Any],
+    axes: str,
+    voxel_size: Sequence[float] = (),
+    unit: str = "pixel",
+) -> None:
+    """Write an image as a compressed TIFF, its values as they are.
+
+    Parameters
+    ----------
+    path, voxel_size, unit
+        As in :func:`write_labels`.
+    image : array, axes `axes`
+    axes : str
+        Letters out of ``CTZYX``.
+
+    Raises
+    ------
+    DataError
+        If the disk refuses.
+    """
+    image = image.astype(np.uint8) if image.dtype == bool else image
+    _write(Path(path), image, axes, voxel_size, unit)
+
+
 def write_values(
     path: str | Path,
     values: NDArray[Any],
@@ -131,7 +157,7 @@ def _write(
     spatial = spatial_axes(axes)
     sizes = tuple(voxel_size)[-len(spatial) :]
     spacing = dict(zip(spatial[-len(sizes) :], sizes, strict=True)) if sizes else {}
-    imagej = array.dtype.itemsize != 4 or array.dtype.kind == "f"
+    imagej = array.dtype in (np.uint8, np.uint16, np.float32)
     imagej = imagej and array.nbytes < LARGEST_IMAGEJ_BYTES
     options = (_imagej_options if imagej else _ome_options)(
         "".join(order), spacing, unit, list(names)

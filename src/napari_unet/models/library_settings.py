@@ -14,6 +14,7 @@ from napari_unet.files import atomic_file
 SETTINGS_VARIABLE = "NAPARI_UNET_SETTINGS"
 """Environment variable that moves the file of settings."""
 FOLDER_KEY = "model_folder"
+PREFERENCE_KEY = "preference_seen"
 MAX_BYTES = 2**20
 
 
@@ -51,6 +52,22 @@ def choose_folder(folder: Path | None) -> None:
         folder = folder.expanduser().absolute()
         _check_writable(folder)
         settings[FOLDER_KEY] = str(folder)
+    _write(settings)
+
+
+def remembered_preference() -> str:
+    """What the viewer's Preferences said about the folder when they were last seen."""
+    text = _read().get(PREFERENCE_KEY, "")
+    return text if isinstance(text, str) else ""
+
+
+def remember_preference(text: str) -> None:
+    """Keep what Preferences say, so that a later change of them is noticed."""
+    if text != remembered_preference():
+        _write({**_read(), PREFERENCE_KEY: text})
+
+
+def _write(settings: dict[str, object]) -> None:
     try:
         with atomic_file(settings_path()) as file:
             file.write(json.dumps(settings, indent=1).encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFileDialog, QPushButton
 
 from napari_unet.errors import DataError, UserError
+from napari_unet.widgets.copy_recipe import CopyButtons, original_of, prediction_job
 from napari_unet.widgets.dock import DockWidget
 from napari_unet.widgets.edit_layers import remember_result
 from napari_unet.widgets.engine_host import EngineHost
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     import napari
 
     from napari_unet.models.info import ModelInfo
+    from napari_unet.reproduce import Recipe
 
 REGIONS = [
     ("Whole image or stack", "whole"),
@@ -109,6 +112,8 @@ class PredictWidget(DockWidget):
         self.add(self.why)
         self.editor = RegionEditor(self.viewer)
         self.add(self.editor)
+        self.recipe = CopyButtons(self._recipe)
+        self.add(self.recipe)
         self.add_device_line()
         self.layer_news.changed.connect(self.image.refresh)
         self.layer_news.changed.connect(self.mask.refresh)
@@ -174,6 +179,11 @@ class PredictWidget(DockWidget):
             mask=self.mask.array(image.source),
             shown_layer=self.image.layers()[0],
         )
+
+    def _recipe(self) -> Callable[[], Recipe]:
+        request, layers = self.request(), self.image.layers()
+        only = original_of(layers[0]) if len(layers) == 1 else None
+        return prediction_job(request, only)
 
     def check(self) -> None:
         """Say what is wrong beside the controls, or allow Predict."""
@@ -295,6 +305,7 @@ class PredictWidget(DockWidget):
         self.panel.set_colors(colors)
         self.where.set_colors(colors)
         self.editor.set_colors(colors)
+        self.recipe.set_colors(colors)
         self.tuning.set_colors(colors)
         self.why.set_colors(colors)
         self.model.set_colors(colors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from napari_unet.widgets.augmentation_preview import RehearsalSection
 from napari_unet.widgets.bring_back import bring_back
 from napari_unet.widgets.config_form import ConfigForm
 from napari_unet.widgets.continue_section import ContinueSection
+from napari_unet.widgets.copy_recipe import CopyButtons, original_of, training_job
 from napari_unet.widgets.dock import DockWidget, make_form
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.image_section import ImageSection
@@ -41,6 +43,8 @@ from napari_unet.widgets.training_run import TrainingRequest, TrainingRun
 if TYPE_CHECKING:
     import napari
     from napari.layers import Labels
+
+    from napari_unet.reproduce import Recipe
 
 CHECK_MS = 300
 """Pause after the last stroke before the annotation is looked at again."""
@@ -126,6 +130,8 @@ class TrainWidget(DockWidget):
             self.viewer, RehearsalRun(self.host.engine), self.request
         )
         self.folded.addWidget(self.rehearsal)
+        self.recipe = CopyButtons(self._recipe)
+        self.folded.addWidget(self.recipe)
         self.add(self.folded)
 
     def _connect(self) -> None:
@@ -200,6 +206,12 @@ class TrainWidget(DockWidget):
     def request(self) -> TrainingRequest:
         """Everything that a run needs; see `TrainingChoices`."""
         return self.choices.request(self.name.value)
+
+    def _recipe(self) -> Callable[[], Recipe]:
+        request, layers = self.request(), self.image.layers()
+        return training_job(
+            request, original_of(layers[0]) if len(layers) == 1 else None
+        )
 
     # Checks ----------------------------------------------------------------------
 
@@ -377,7 +389,7 @@ class TrainWidget(DockWidget):
     def apply_theme(self, _: Any = None) -> Colors:
         colors = super().apply_theme()
         parts = (self.panel, self.live, self.again, self.plot, self.annotation)
-        for part in (*parts, self.start_from, self.rehearsal):
+        for part in (*parts, self.start_from, self.rehearsal, self.recipe):
             part.set_colors(colors)
         return colors
 
