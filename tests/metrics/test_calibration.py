@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,3 +122,11 @@ def test_nothing_is_said_where_nearly_nothing_is_wrong():
     truth[:10] = 1
     assert fit_temperature([(maps, truth)]) == 1.0
     assert fit_temperature([]) == 1.0
+
+
+def test_curves_without_temperature_are_pooled_as_long_as_all_know_theirs():
+    bold, _, truth = drawn(2.0, n=400)
+    part = reliability(bold, truth, (0, 1, 2))
+    known = replace(part, before=part)
+    assert (known + known).before.count.sum() == 800
+    assert (known + part).before is None

@@ -136,7 +136,10 @@ class _Model:
         if change:
             return pair
         values = tuple(c.result_value for c in self._model.info.classes)
-        return replace(pair, probabilities=maps, map_values=values)
+        temperature = self._model.info.calibration.temperature
+        return replace(
+            pair, probabilities=maps, map_values=values, temperature=temperature
+        )
 
     def _segment(
         self, source: ImageSource
@@ -226,7 +229,11 @@ def _text(made: Evaluation) -> str:
     parts.append("errors: " + ", ".join(f"{n:,} {kind}" for kind, n in counts.items()))
     if made.reliability is not None:
         ece = tables.number(made.reliability.ece)
-        parts.append(f"expected calibration error {ece}")
+        before = made.reliability.before
+        was = (
+            f" ({tables.number(before.ece)} without the temperature)" if before else ""
+        )
+        parts.append(f"expected calibration error {ece}{was}")
     if made.robustness:
         title = tables.label(made.robustness[0].score, made)
         rows = [[title, "value", level]]

@@ -115,11 +115,25 @@ def standalone(svg: str) -> str:
     return f'{head} xmlns="http://www.w3.org/2000/svg">{style}{rest}\n'
 
 
-def reliability_curve(curve: Sequence[tuple[float, float, int]]) -> str:
-    """Share of right pixels over confidence; on the diagonal they are equal."""
+def reliability_curve(
+    curve: Sequence[tuple[float, float, int]],
+    before: Sequence[tuple[float, float, int]] = (),
+) -> str:
+    """Share of right pixels over confidence; on the diagonal they are equal.
+
+    Parameters
+    ----------
+    curve : sequence of (float, float, int)
+        Confidence, share of right pixels, and pixels of each bin.
+    before : sequence of (float, float, int)
+        The same for probabilities that are not calibrated: a thin line.
+    """
     plot = _Plot((0.0, 1.0), (0.0, 1.0))
     parts = plot.frame("confidence of the model", "share of right pixels")
     parts.append(f'<polyline class="mean" points="{plot.path([(0, 0), (1, 1)])}"/>')
+    if before:
+        points = [(x, y) for x, y, _ in before]
+        parts.append(f'<polyline class="thin" points="{plot.path(points)}"/>')
     points = [(x, y) for x, y, _ in curve]
     parts.append(f'<polyline class="line" points="{plot.path(points)}"/>')
     most = max((n for _, _, n in curve), default=1)

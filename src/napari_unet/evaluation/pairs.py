@@ -60,6 +60,8 @@ class Pair:
     image: ImageSource | None = None
     probabilities: ArrayLike | None = None
     map_values: tuple[int, ...] = ()
+    temperature: float = 1.0
+    """By which the probabilities were cooled."""
     """Label value of each map; those of the reference's classes by default."""
 
     @property

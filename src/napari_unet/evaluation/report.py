@@ -50,6 +50,7 @@ figure { margin: 0 0 24px; } figure img { width: 32%; min-width: 200px;
 svg text { font: 11px system-ui, sans-serif; fill: var(--quiet); }
 .grid { stroke: var(--line); } .line { stroke: var(--accent); stroke-width: 2;
   fill: none; } .dot, .bar { fill: var(--accent); } .band { fill: var(--band); }
+.thin { stroke: var(--accent); opacity: 0.6; fill: none; }
 .mean { stroke: var(--quiet); stroke-dasharray: 4 4; fill: none; }
 .whisker { stroke: var(--ink); stroke-width: 2; }
 .swatch { display: inline-block; width: 12px; height: 12px; margin-right: 6px;
@@ -200,7 +201,14 @@ def _calibration(made: Evaluation) -> str:
         "the model is and how often it is right (Guo et al. 2017). Above the dashed "
         "line it is too modest, below it too sure."
     )
-    curve = charts.reliability_curve(made.reliability.curve())
+    before = made.reliability.before
+    if before is not None:
+        text += (
+            f" Without the temperature that was fitted at the end of training it is "
+            f"{number(before.ece)}, the thin line."
+        )
+    plain = () if before is None else before.curve()
+    curve = charts.reliability_curve(made.reliability.curve(), plain)
     return f"<h2>Calibration</h2><p>{text}</p><div class=row>{curve}</div>"
 
 

@@ -42,6 +42,7 @@ from napari_unet.metrics import (
     ratio,
     reliability,
 )
+from napari_unet.metrics.calibration import both, tempered
 from napari_unet.stopping import Stop, Stopped, never
 
 FEW_UNITS = 6
@@ -273,7 +274,7 @@ def _measure(
         blocks = alone and pair.n_frames == 1
         compare = _objects if settings.task == "objects" else _classes
         some, wrong = compare(frame, result, settings, values, spacing, blocks)
-        part = _calibration(frame, settings, values, pair.map_values)
+        part = _calibration(frame, settings, values, pair)
         if part is not None:
             curve = part if curve is None else curve + part
         tallies.append(some)
@@ -337,22 +338,32 @@ def _calibration(
     frame: Frame,
     settings: EvaluationSettings,
     values: Sequence[int],
-    map_values: tuple[int, ...],
+    pair: Pair,
 ) -> Reliability | None:
     maps = frame.probabilities
     if maps is None:
         return None
     if settings.task == "objects":
         # The first map is the probability of foreground.
-        both = np.stack([1 - maps[0].astype(np.float32), maps[0]])
-        return reliability(both, np.sign(frame.truth), (0, 1))
-    known = map_values or tuple(values)
+        return _reliability(both(maps[0]), np.sign(frame.truth), (0, 1), pair)
+    known = pair.map_values or tuple(values)
     if len(maps) != len(known):
         raise DataError(
             f"There are {len(maps)} probability maps, but {len(known)} classes in "
             "the reference: give maps of a model that was trained for these classes."
         )
-    return reliability(maps, frame.truth, known)
+    return _reliability(maps, frame.truth, known, pair)
+
+
+def _reliability(
+    maps: NDArray[Any], truth: NDArray[Any], values: tuple[int, ...], pair: Pair
+) -> Reliability:
+    """With what it would be, had the probabilities not been cooled."""
+    found = reliability(maps, truth, values)
+    if pair.temperature == 1:
+        return found
+    plain = tempered(maps, 1 / pair.temperature)
+    return replace(found, before=reliability(plain, truth, values))
 
 
 def _frame_of(

@@ -141,6 +141,8 @@ def as_dict(made: Evaluation) -> dict[str, Any]:
             "ece": _plain(made.reliability.ece),
             "curve": made.reliability.curve(),
         }
+        if made.reliability.before is not None:
+            report["calibration"]["ece_before"] = _plain(made.reliability.before.ece)
     if made.robustness:
         report["robustness"] = [
             {

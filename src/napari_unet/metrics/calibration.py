@@ -36,12 +36,16 @@ class Reliability:
     confidence: NDArray[np.float64]
     """Sum of the confidence of the pixels in each bin."""
     correct: NDArray[np.int64]
+    before: Reliability | None = None
+    """The same pixels with probabilities that no temperature has cooled."""
 
     def __add__(self, other: Reliability) -> Reliability:
+        known = self.before is not None and other.before is not None
         return Reliability(
             self.count + other.count,
             self.confidence + other.confidence,
             self.correct + other.correct,
+            self.before + other.before if known else None,  # type: ignore[operator]
         )
 
     @property
