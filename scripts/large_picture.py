@@ -144,7 +144,10 @@ def stream(path: Path, model: Path, picture: Path) -> None:
     widget.panel.button.click()
     wait_for(lambda: (run.progress or 0) > 0.5 or not run.active, HALF_S)
     say(f"half: {run.message}")
-    rest(2)
+    # Where labels end now: rows of blocks come from top to bottom.
+    viewer.camera.center = (levels[0].shape[0] / 4, levels[0].shape[1] / 4)
+    viewer.camera.zoom = 0.45
+    rest(3)
     viewer.window.screenshot(path=str(picture), flash=False, canvas_only=False)
     widget.panel.button.click()
     wait_for(lambda: not run.active, HALF_S)

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import evaluate_picture
+import large_picture
 import less_painting
 import live_picture
 import measure_picture
@@ -33,6 +34,12 @@ def main() -> None:
         measure_picture.picture(Path(folder) / "8-measure.png")
         track_picture.pictures(
             Path(folder) / "9-track-widget.png", Path(folder) / "9-tracks.png"
+        )
+        large_picture.pictures(
+            Path(folder),
+            Path(folder) / "10-streaming.png",
+            Path(folder) / "10-batch.png",
+            0.5,
         )
         for picture in sorted(Path(folder).glob("*.png")):
             name = picture.name.partition("-")[2]

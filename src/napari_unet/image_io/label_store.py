@@ -236,7 +236,7 @@ def create_label_store(
     size = dict(zip(spatial, chunk or CHUNK[len(spatial)], strict=True))
     chunks = [min(size.get(a, 1), n) for a, n in zip(axes, shape, strict=True)]
     try:
-        group = zarr.create_group(str(path), zarr_format=zarr_format)  # type: ignore[arg-type]
+        group = zarr.create_group(str(path), zarr_format=zarr_format)
         levels = [
             _create_level(
                 group, level, axes, shape, chunks, dtype, 0 if whole_numbers else np.nan

@@ -165,7 +165,7 @@ class ResampledArray:
         order = [a for a in left if a not in self._spatial] + list(self._spatial)
         for a, w in zip(self._spatial, wanted, strict=True):
             if not isinstance(w, slice):
-                pixels = pixels.take(0, axis=order.index(a))
+                pixels = pixels[(slice(None),) * order.index(a) + (0,)]
                 order.remove(a)
         return pixels.transpose([order.index(a) for a in left])
 
