@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, PushButton
 from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QWidget
 
-from napari_unet.errors import ModelFileError
+from napari_unet.errors import ModelFileError, UserError
+from napari_unet.models.fits import fits
 from napari_unet.models.info import ModelInfo
 from napari_unet.models.library import SUFFIX, list_models, model_folder, model_name
 from napari_unet.models.model_file import read_info
+from napari_unet.widgets.layers import snapshot
+from napari_unet.widgets.readings import readings
 from napari_unet.widgets.session import Session
 from napari_unet.widgets.style import Colors, Message, narrow
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+ImageKind = tuple[str, int, tuple[float, ...], str]
+"""Axes, number of channels, pixel size along (Z) Y X and its unit."""
 
 
 class ModelSection:
@@ -25,7 +35,8 @@ class ModelSection:
     def __init__(self, form: QFormLayout, news: Session) -> None:
         self._news = news
         self._opened: list[Path] = []
-        self._cache: dict[tuple[Path, float], ModelInfo] = {}
+        self._cache: dict[tuple[Path, float], ModelInfo | ModelFileError] = {}
+        self._images: list[ImageKind] = []
         self.model = ComboBox(choices=[], tooltip=f"Models in {model_folder()}")
         self.open = PushButton(text="Open…", tooltip="Choose a model file")
         self.about = Message("quiet")
@@ -40,11 +51,13 @@ class ModelSection:
         self.model.changed.connect(self._on_model)
         self.open.changed.connect(self._on_open)
         news.model_saved.connect(self.choose)
+        news.library_changed.connect(self.refresh)
         self.refresh()
 
     def close(self) -> None:
         """Listen to news no longer."""
         self._news.model_saved.disconnect(self.choose)
+        self._news.library_changed.disconnect(self.refresh)
 
     def set_colors(self, colors: Colors) -> None:
         """Follow a change of theme."""
@@ -55,11 +68,37 @@ class ModelSection:
         before = self.model.value
         library = list_models()
         paths = [p for p in self._opened if p not in library and p.exists()] + library
+        reasons = {path: self._reason(path) for path in paths}
+        paths.sort(key=lambda path: reasons[path] != "")  # those that fit come first
+        choices = [(_choice(path, reasons[path]), path) for path in paths]
         with self.model.changed.blocked():
-            self.model.choices = [(model_name(p), p) for p in paths]
+            self.model.choices = choices
             if before not in paths and paths:
                 self.model.value = paths[0]
         self._on_model()
+
+    def offer(self, images: Sequence[ImageKind]) -> None:
+        """Offer models that fit an image first, and say why the others do not.
+
+        Parameters
+        ----------
+        images : sequence of ImageKind
+            Ways in which the image can be read; one that fits is enough.
+        """
+        if list(images) != self._images:
+            self._images = list(images)
+            self.refresh()
+
+    def _reason(self, path: Path) -> str:
+        """Why a model does not fit the image; empty where it does."""
+        if not self._images:
+            return ""
+        try:
+            info = self._read(path)
+        except ModelFileError:
+            return "cannot be read"
+        reasons = [fits(info, *image) or "" for image in self._images]
+        return "" if "" in reasons else reasons[0]
 
     def choose(self, path: Path) -> None:
         """Choose a model file, in the library or elsewhere."""
@@ -92,13 +131,21 @@ class ModelSection:
         ModelFileError
             If there is no model, or its file cannot be read.
         """
-        path = self.path()
+        return self._read(self.path())
+
+    def _read(self, path: Path) -> ModelInfo:
         if not path.exists():
             raise ModelFileError(f"The model file {path} is gone: choose another one.")
         key = (path, path.stat().st_mtime)
         if key not in self._cache:
-            self._cache = {key: read_info(path)}
-        return self._cache[key]
+            try:
+                self._cache[key] = read_info(path)
+            except ModelFileError as error:
+                self._cache[key] = error
+        found = self._cache[key]
+        if isinstance(found, ModelFileError):
+            raise found
+        return found
 
     def _on_model(self, _: Any = None) -> None:
         try:
@@ -116,6 +163,31 @@ class ModelSection:
         )
         if name:
             self.choose(Path(name))
+
+
+def image_kinds(layers: Sequence[Image]) -> list[ImageKind]:
+    """Ways in which image layers, channels of one image, can be read."""
+    if not layers:
+        return []
+    try:
+        found = readings(layers[0])
+    except UserError:
+        return []  # the widget says what is wrong with the image
+    kinds: list[ImageKind] = []
+    for reading in found:
+        if len(layers) > 1 and "C" in reading.axes:
+            continue
+        try:
+            taken = snapshot(layers[:1], reading)
+        except UserError:
+            continue
+        channels = taken.source.n_channels * len(layers)
+        kinds.append((reading.axes, channels, taken.voxel_size, taken.unit))
+    return kinds
+
+
+def _choice(path: Path, reason: str) -> str:
+    return f"{model_name(path)} ({reason})" if reason else model_name(path)
 
 
 def describe(info: ModelInfo) -> str:

@@ -19,7 +19,7 @@ from napari_unet.widgets.image_section import ImageSection
 from napari_unet.widgets.image_store import ome_zarr_of
 from napari_unet.widgets.limit_box import LimitBox
 from napari_unet.widgets.mask_choice import MaskChoice
-from napari_unet.widgets.model_section import ModelSection
+from napari_unet.widgets.model_section import ModelSection, image_kinds
 from napari_unet.widgets.object_tuning import ObjectTuning
 from napari_unet.widgets.placement import displayed_box, result_layer
 from napari_unet.widgets.predict_region import RegionEditor
@@ -131,7 +131,7 @@ class PredictWidget(DockWidget):
         self.run.store_ready.connect(self.stream.show_store)
         self.panel.refreshed.connect(self.stream.follow)
         self.apply_theme()
-        self.check()
+        self._on_image()
 
     def request(self) -> PredictionRequest:
         """Everything that a prediction needs.
@@ -231,6 +231,7 @@ class PredictWidget(DockWidget):
             self.check()
 
     def _on_image(self) -> None:
+        self.model.offer(image_kinds(self.image.layers()))
         self._aim()
         self.check()
 
