@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,6 +20,12 @@ MAX_POOL: dict[int, type[nn.Module]] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 AVERAGE_POOL: dict[int, type[nn.Module]] = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
 Size = tuple[int, ...]
+
+
+def being_exported() -> bool:
+    """Whether a network is being written down, and must not decide by sizes."""
+    jit: Any = torch.jit
+    return bool(jit.is_tracing() or torch.compiler.is_compiling())
 
 
 def initialise(network: nn.Module) -> None:

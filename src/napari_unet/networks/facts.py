@@ -99,8 +99,8 @@ def _kept_for_the_way_back(network: nn.Module, image: Tensor) -> float:
     both = image.expand(2, *image.shape[1:])
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
         out = network(both)
-    total = sum(t.untyped_storage().nbytes() for t in seen.values())
-    return (total + out.untyped_storage().nbytes()) / 2
+    total = sum(t.untyped_storage().nbytes() for t in [*seen.values(), out])
+    return float(total) / 2
 
 
 class _Living(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -235,8 +235,9 @@ class HRNet(SegmentationNetwork):
         maps = [self.stem(image)]
         for opening, stage in zip(self.openings, self.stages, strict=True):
             last = maps[-1]
-            *old, new = opening  # type: ignore[misc]
-            maps = [layer(x) for layer, x in zip(old, maps, strict=True)] + [new(last)]
+            layers: list[Any] = list(opening)  # type: ignore[call-overload]
+            maps = [layer(x) for layer, x in zip(layers[:-1], maps, strict=True)]
+            maps.append(layers[-1](last))
             maps = stage(maps)
         pairs = zip(maps, self._factors, strict=True)
         together = torch.cat([enlarge(m, f) for m, f in pairs], dim=1)

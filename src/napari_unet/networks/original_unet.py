@@ -16,6 +16,7 @@ from napari_unet.networks.blocks import (
     CONV,
     CONV_TRANSPOSE,
     MAX_POOL,
+    being_exported,
 )
 from napari_unet.networks.reach import Reach
 
@@ -120,8 +121,8 @@ class OriginalUNet(SegmentationNetwork):
     @property
     def margin(self) -> int:
         """Voxels that unpadded convolutions take away on either side: 92 in 2015."""
-        down = sum(2 * 2**level for level in range(self._levels))
-        return down + sum(2 * 2**level for level in range(self._levels - 1))
+        down = sum(2 << level for level in range(self._levels))
+        return down + sum(2 << level for level in range(self._levels - 1))
 
     def valid(self, image: Tensor) -> Tensor:
         """Logits of the inner part of an image ``N C (Z) Y X``.
@@ -160,7 +161,7 @@ class OriginalUNet(SegmentationNetwork):
 def mirrored(image: Tensor, axis: int, before: int, after: int) -> Tensor:
     """Continue an image by its mirror image at both ends of an axis, however far."""
     length = image.shape[axis]
-    exported = torch.jit.is_tracing() or torch.compiler.is_compiling()
+    exported = being_exported()
     # What is exported has to serve every size: it must not decide by the size.
     if not exported and max(before, after) < length:
         padding = [0] * (2 * (image.ndim - 2))

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from napari_unet.networks.blocks import Size
+from napari_unet.networks.blocks import Size, being_exported
 from napari_unet.networks.scale_space import SIGMAS, ScaleSpace
 from napari_unet.networks.unet import UNet
 
@@ -74,7 +74,7 @@ class PixelClassifier(nn.Module):
             # One product for all members: several times faster than one for each.
             together = first.transpose(0, 1).flatten(1)
             x = torch.addmm(bias.flatten(), values, together)
-            x = x.unflatten(1, (self.members, -1)).transpose(0, 1)
+            x = torch.unflatten(x, 1, (self.members, -1)).transpose(0, 1)
         else:
             x = torch.baddbmm(bias, values, first)
         for weight, bias in zip(weights, biases, strict=True):
@@ -104,8 +104,7 @@ class PixelClassifier(nn.Module):
         chunk = CHUNK["cpu" if features.device.type == "cpu" else "gpu"]
         # What is exported has to serve every size: it must not remember how many
         # chunks there were.
-        exported = torch.jit.is_tracing() or torch.compiler.is_compiling()
-        chunks = [flat] if exported else flat.split(chunk)
+        chunks = [flat] if being_exported() else torch.split(flat, chunk)
         parts = [self.probability(c).clamp(min=1e-4).log() for c in chunks]
         found = torch.cat(parts, dim=1)
         return found.reshape(self.n_classes, n, *space).transpose(0, 1)
