@@ -128,12 +128,15 @@ def test_an_output_sees_no_further_than_the_halo(name: str, ndim: int) -> None:
     halo, d = network.halo[-1], network.divisor[-1]
     size = [*network.divisor[:-1], 2 * halo + 2 * d]
     image = torch.rand(1, 1, *size, dtype=torch.float64, requires_grad=True)
+    seen = []
     # The reach of a voxel depends on its phase in the pooling grid.
     for phase in {0, 1, d // 2, d - 1}:
         at = halo + phase
         (gradient,) = torch.autograd.grad(network(image)[..., at].sum(), image)
         reached = cast("Tensor", gradient).nonzero()[:, -1]
-        assert int((reached - at).abs().max()) <= halo
+        # Some pixels see nothing at all: behind a ReLU that is shut.
+        seen += (reached - at).abs().tolist()
+    assert 0 < max(seen) <= halo
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -180,7 +183,7 @@ def test_long_voxels_are_not_pooled_along_their_axis(name: str) -> None:
     described = info(name, 3, spacing=(100.0, 1.0, 1.0), levels=None)
     network = cast("Any", build_network(described))
     assert max(k[0] for k in described.arguments["kernels"]) == 1
-    assert max(s[0] for s in described.arguments["strides"]) == 1
+    assert max((s[0] for s in described.arguments["strides"]), default=1) == 1
     assert network.halo[0] <= network.divisor[0] * 2
     assert network.divisor[1] > 1
 
