@@ -68,6 +68,11 @@ class BatchItem:
     """A TIFF; or, where it ends in ``.zarr``, the folder of a store; or the group
     ``labels`` of an OME-Zarr image."""
 
+    @property
+    def inside(self) -> bool:
+        """Whether labels go into the image itself."""
+        return self.target.is_relative_to(self.image)
+
 
 @dataclass(frozen=True, slots=True)
 class ImageBegun:

@@ -76,6 +76,8 @@ def run(options: argparse.Namespace) -> int:
         rows = exhaust(events, shown.show)
     good = sum(row.status == "done" for row in rows)
     say(f"{good} of {len(items)} images segmented: {options.output}")
+    if any(item.inside for item in items):
+        say('Labels of OME-Zarr images are in their own groups "labels".')
     say(f"What became of each image: {options.output / REPORT}")
     return 0 if good == len(items) else 1
 

@@ -40,7 +40,7 @@ from napari_unet.stopping import Stop, Stopped, never
 
 __all__ = ["MemoryNote", "Predictor", "TileMaps", "Wanted", "Work"]
 
-TILE = {("cpu", 2): 1024, ("cpu", 3): 96, ("gpu", 2): 2048, ("gpu", 3): 192}
+TILE = {("cpu", 2): 2048, ("cpu", 3): 128, ("gpu", 2): 2048, ("gpu", 3): 192}
 """Largest edge of a tile's core in voxels, by kind of device and dimensions."""
 MAX_BATCH_VOXELS = {"cpu": 2**20, "gpu": 2**23}
 """Tiles of one shape are computed together up to about this many voxels."""

@@ -6,6 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
@@ -177,6 +178,7 @@ def store_layer(stored: StoredResult) -> Labels | Image:
             name=stored.name,
             multiscale=len(levels) > 1,
             colormap="inferno",
+            contrast_limits=_limits(levels[-1]),
             metadata={STORE: str(stored.path), RESULT: str(stored.result)},
             **stored.placement,
         )
@@ -190,3 +192,11 @@ def store_layer(stored: StoredResult) -> Labels | Image:
     )
     layer.editable = False
     return layer
+
+
+def _limits(values: Any) -> tuple[float, float]:
+    """Least and largest value of the middle plane, which may still be empty: NaN."""
+    known = np.asarray(values[tuple(n // 2 for n in values.shape[:-2])])
+    known = known[np.isfinite(known)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    return low, high if high > low else low + 1.0

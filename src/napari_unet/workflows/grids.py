@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from napari_unet.data.source import Box
+from napari_unet.image_io import label_store
 from napari_unet.prediction.blocks import BlockGrid
 from napari_unet.prediction.tiling import round_up
 from napari_unet.workflows.preparation import Prepared
@@ -51,6 +52,21 @@ def grid_in_memory(prepared: Prepared, samples: Sequence[int], box: Box) -> Bloc
 def _even(length: int, largest: int, divisor: int) -> int:
     """Size of pieces of about equal length, none of them above `largest`."""
     return round_up(math.ceil(length / math.ceil(length / largest)), divisor)
+
+
+def store_block(prepared: Prepared) -> list[int]:
+    """Voxels of a block of a store, along (Z) Y X: whole chunks.
+
+    It is smaller where the network sees many voxels for each one of the image.
+    """
+    ndim = prepared.image.ndim
+    size, chunk = list(BLOCK[ndim]), label_store.CHUNK[ndim]
+    resampling = prepared.resampling
+    more = math.prod(resampling.factors) if resampling else 1.0
+    while more > 2 and size != list(chunk):
+        size = [max(c, n // 2) for c, n in zip(chunk, size, strict=True)]
+        more /= 2**ndim
+    return size
 
 
 def object_margin(prepared: Prepared) -> list[int]:

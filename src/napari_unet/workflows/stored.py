@@ -228,7 +228,7 @@ def _new_note(prepared: Prepared, made_from: str) -> dict[str, Any]:
     return {
         "complete": False,
         "made_from": made_from,
-        "block": list(grids.BLOCK[source.ndim]),
+        "block": grids.store_block(prepared),
         "margin": grids.object_margin(prepared) if objects else [0] * source.ndim,
         "low": intensity.low.tolist(),
         "high": intensity.high.tolist(),
