@@ -38,6 +38,8 @@ WITHOUT_TORCH = [
     "napari_unet.models.info",
     "napari_unet.models.library",
     "napari_unet.models.model_file",
+    "napari_unet.networks.catalogue",
+    "napari_unet.networks.design",
     "napari_unet.sample_data",
     "napari_unet.segmentation.superpixels",
     "napari_unet.tracking",
