@@ -34,12 +34,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = NetworkInfo(
         name="unet",
         arguments={
-            "in_channels": 1,
-            "out_channels": 2,
+            "n_in": 1,
+            "n_out": 2,
             "channels": [6, 8],
             "strides": [[2, 2]],
             "kernels": [[3, 3], [3, 3]],
-            "blocks": [1, 1],
+            "convolutions": [1, 1],
             "stem": [1, 1],
         },
     )

@@ -1,0 +1,61 @@
+"""The pictures of adjusting objects, and of what a model looked at.
+
+Run it as scripts/with_display.sh python scripts/tune_picture.py IMAGE MODEL FOLDER
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from live_picture import SIZE
+
+
+def pictures(image: Path, model: Path, folder: Path) -> None:
+    """Open an image, move a slider, ask about a nucleus, and write screenshots."""
+    import napari
+    from less_painting import rest, wait_for
+
+    from napari_unet.image_io import read_image
+
+    source = read_image(image)
+    viewer = napari.Viewer(title="U-Net Live")
+    viewer.window.resize(*SIZE)
+    viewer.add_image(
+        source.read(0)[0], name="nuclei", scale=(0.5, 0.5), units=("um", "um")
+    )
+    _, widget = viewer.window.add_plugin_dock_widget(
+        "napari-unet-live", "Predict U-Net"
+    )
+    widget.model.choose(model)
+    widget.tuning.folded.expand(animate=False)
+    rest()
+    widget.tuning.controls.prominence.value = 0.15
+    widget.tuning.controls.unit.value = "micrometer"
+    widget.tuning.controls.smallest.value = 15
+    widget.tuning.controls.border.value = True
+    wait_for(lambda: widget.tuning.run.view is not None)
+    rest(1.0)
+    viewer.window.screenshot(
+        path=str(folder / "tune-objects.png"), flash=False, canvas_only=False
+    )
+    labels = widget.tuning.run.view.labels
+    middle = np.array(labels.shape) / 2
+    away = np.abs(np.argwhere(labels > 0) - middle).sum(1)
+    point = np.argwhere(labels > 0)[away.argmin()]
+    offset = [start for start, _ in widget.tuning.run.request.box]
+    widget.tuning.preview.setChecked(False)
+    widget.tuning.folded.collapse(animate=False)
+    widget.why.ask((point + offset) * 0.5)
+    wait_for(lambda: not widget.why.run.active)
+    viewer.camera.zoom *= 2.5
+    rest(1.0)
+    viewer.window.screenshot(
+        path=str(folder / "why.png"), flash=False, canvas_only=False
+    )
+    viewer.close()
+
+
+if __name__ == "__main__":
+    pictures(*(Path(argument) for argument in sys.argv[1:4]))
