@@ -60,7 +60,7 @@ def add_compare(
 
 Each network is trained in turn and scored on the same held-out part. DIR gets
 comparison.json, a plot of score against time (scores.svg), and a model of each network.
-Press Ctrl-C to end the network that is learning, and again to leave.""",
+Press Ctrl-C to end: what was learnt so far is measured and kept.""",
     )
     parser.add_argument(
         "--networks",
