@@ -3,7 +3,9 @@
     python benchmarks/accuracy.py --data DIR --set NAME --minutes M --json FILE
 
 DIR/NAME holds ``train``, ``val`` (optional) and ``test`` folders, each with ``images``
-and ``labels``. ``train`` teaches, ``val`` selects, ``test`` is scored once, at the end.
+and ``labels``; where there is a folder ``fov``, only pixels inside it count. ``train``
+teaches, with that of every ``--also NAME``; ``val`` selects; ``test`` is scored once,
+at the end. Further options are settings of the training: ``--loss focal``.
 """
 
 from __future__ import annotations
@@ -11,15 +13,25 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 
-from napari_unet.api import evaluate, exhaust
-from napari_unet.config import training_config
+from napari_unet.api import exhaust
+from napari_unet.config import Task, TrainingConfig, training_config
 from napari_unet.data.annotation import Annotation
+from napari_unet.data.source import ImageSource
+from napari_unet.evaluation.pairs import Pair
+from napari_unet.evaluation.report import report_html
+from napari_unet.evaluation.run import Evaluation, evaluate_pairs, known_values
+from napari_unet.evaluation.settings import EvaluationSettings
+from napari_unet.evaluation.tables import as_dict, pooled_objects
 from napari_unet.image_io import pair_folders, read_image, read_labels, write_labels
+from napari_unet.models.model import Model
+from napari_unet.models.model_file import SUFFIX
 from napari_unet.training.events import Finished, Started, Validated
 from napari_unet.workflows import predict, train
 
@@ -27,6 +39,10 @@ OBJECTS = "nuclei", "cells", "timelapse"
 """Beginnings of the names of sets whose labels are objects."""
 VOID = ("road_camvid",)
 """Sets without background, whose label 0 is not annotated."""
+PIECES = ("em_membranes_isbi2012",)
+"""Sets whose connected pieces are compared, too."""
+OUTSIDE = -1
+"""Label of pixels outside the field of view."""
 
 
 def main() -> None:
@@ -34,65 +50,103 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--set", required=True)
+    parser.add_argument("--also", action="append", default=[], help="teaches, too")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--split", default="test", help="what is scored")
+    parser.add_argument("--model", type=Path, help="scored instead of a new one")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--output", type=Path, help="folder for the model and labels")
     options, rest = parser.parse_known_args()
-    folder = options.data / options.set
-    task = "objects" if options.set.startswith(OBJECTS) else "classes"
     wishes = dict(
         zip([r.removeprefix("--") for r in rest[::2]], rest[1::2], strict=True)
     )
     config = training_config(
-        task=task,
+        task=task_of(options.set),
         annotation="complete",
         background=options.set not in VOID,
         minutes=options.minutes,
         seed=options.seed,
         **{k.replace("-", "_"): v for k, v in wishes.items()},
     )
-    begun = time.monotonic()
-    model = exhaust(
-        train(
-            read_split(folder / "train", config.background),
-            config,
-            validation=read_split(folder / "val", config.background),
-            name=options.set,
-        ),
-        lambda event: show(event, begun),
-    )
     output = options.output or Path("benchmark-output") / options.set
-    path = model.save(output / f"{options.set}.bioimage.io.zip")
-    predictions, truths, seconds = [], [], 0.0
-    for annotation in read_split(folder / "test", config.background):
-        started = time.monotonic()
-        labels = exhaust(predict(model, annotation.source)).labels
-        seconds += time.monotonic() - started
-        source = annotation.source
-        write_labels(
-            output / "test" / Path(source.name).with_suffix(".tif").name,
-            labels,
-            source.labels_axes,
-        )
-        predictions.append(labels)
-        truth = np.asarray(annotation.labels[...]).astype(np.int32)
-        truths.append(truth if config.background else np.where(truth == 0, -1, truth))
-    scores = evaluate(predictions, truths, task=task)
+    folder = options.data / options.set
+    if options.model:
+        path, model = options.model, Model.load(options.model)
+    else:
+        others = [options.data / name for name in options.also]
+        model = learn([folder, *others], config, options.set)
+        path = model.save(output / f"{options.set}{SUFFIX}")
+    begun = time.monotonic()
+    made = score(model, folder / options.split, config.background, output)
+    seconds = time.monotonic() - begun
     result = {
         "set": options.set,
-        "task": task,
+        "task": config.task,
         "minutes": options.minutes,
         "seed": options.seed,
         "model": str(path),
         "training": model.info.training.model_dump(),
         "decoder": model.info.decoder.model_dump() if model.info.decoder else None,
-        "seconds_to_predict": round(seconds, 1),
-        "test": scores,
+        "seconds_to_predict_and_score": round(seconds, 1),
+        options.split: as_dict(made),
     }
-    print(summary(options.set, scores, task))
+    print(f"{options.set}:", summary(made))
+    (output / "report.html").write_text(report_html(made, options.set), "utf-8")
     if options.json:
         options.json.write_text(json.dumps(result, indent=1))
+
+
+def task_of(name: str) -> Task:
+    """What the labels of a set are."""
+    return "objects" if name.startswith(OBJECTS) else "classes"
+
+
+def learn(folders: list[Path], config: TrainingConfig, name: str) -> Model:
+    """Train on ``train`` of all folders; ``val`` of the first one selects."""
+    begun = time.monotonic()
+    teaching = [a for f in folders for a in read_split(f / "train", config.background)]
+    run = train(
+        teaching,
+        config,
+        validation=read_split(folders[0] / "val", config.background),
+        name=name,
+    )
+    return exhaust(run, lambda event: show(event, begun))
+
+
+def score(model: Model, split: Path, background: bool, output: Path) -> Evaluation:
+    """Segment the images of a split, keep the labels, and compare them."""
+    name = split.parent.name
+    settings = EvaluationSettings(
+        task="objects" if task_of(name) == "objects" else "classes",
+        background=background,
+        pieces=name in PIECES,
+    )
+    annotations = read_split(split, background)
+
+    def pairs() -> Iterator[Pair]:
+        for annotation in annotations:
+            source = annotation.source
+            labels = exhaust(predict(model, source)).labels
+            file = Path(source.name).with_suffix(".tif").name
+            write_labels(output / split.name / file, labels, source.labels_axes)
+            yield Pair(source.name, truth_of(annotation), labels, source)
+
+    values: list[int] = []
+    if settings.task == "classes":
+        values = known_values(map(truth_of, annotations), settings)
+    return exhaust(
+        evaluate_pairs(pairs(), len(annotations), settings, values, pictures=12)
+    )
+
+
+def truth_of(annotation: Annotation) -> ImageSource:
+    """The labels of an annotated image."""
+    of = annotation.source
+    return ImageSource(
+        (annotation.labels,), of.labels_axes, of.voxel_size, of.unit, of.name
+    )
 
 
 def read_split(folder: Path, background: bool) -> list[Annotation]:
@@ -103,6 +157,9 @@ def read_split(folder: Path, background: bool) -> list[Annotation]:
     for image, labels in pair_folders(folder / "images", folder / "labels"):
         source = read_image(image)
         array = np.asarray(read_labels(labels, source)[...]).astype(np.int32)
+        view = folder / "fov" / labels.name
+        if view.exists():
+            array[tifffile.imread(view) == 0] = OUTSIDE
         pairs.append(Annotation(array, source, "complete", background))
     return pairs
 
@@ -119,16 +176,21 @@ def show(event: Any, begun: float) -> None:
         print(clock, event.reason, f"after {event.step} steps, score {event.score}")
 
 
-def summary(name: str, scores: dict[str, Any], task: str) -> str:
-    """The figures that the field quotes."""
-    if task == "objects":
-        ap = {t: scores[t]["ap"] for t in ("0.50", "0.75", "0.90")}
-        figures = ", ".join(f"AP@{t} {v:.3f}" for t, v in ap.items())
-        return f"{name}: {figures}, F1@0.50 {scores['0.50']['f1']:.3f}"
-    return (
-        f"{name}: mean Dice {scores['mean_dice']:.4f} (per image "
-        f"{scores['mean_image_dice']:.4f}), pixel error {scores['pixel_error']:.4f}"
-    )
+def summary(made: Evaluation) -> str:
+    """The figures that the field quotes, with 95 % intervals."""
+    quoted = ["Dice", "mean Dice", "pixel error", "V_Rand", "V_Info"]
+    figures = []
+    if made.settings.task == "objects":
+        quoted = ["AP", "F1"]
+        mean = pooled_objects(made).mean_ap(0.5, 0.95)
+        figures.append(f"mean AP at IoU 0.50 to 0.95 {mean:.4f}")
+    figures += [
+        f"{s.name} {s.of} {s.value:.4f} ({s.low:.3f} to {s.high:.3f}, "
+        f"mean of images {s.image_mean:.4f})"
+        for s in made.scores
+        if s.name in quoted and (s.name != "F1" or s.of.endswith("0.50"))
+    ]
+    return "\n    ".join(figures)
 
 
 if __name__ == "__main__":
