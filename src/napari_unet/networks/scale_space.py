@@ -182,7 +182,8 @@ def _eigenvalues(hessian: list[list[Tensor]]) -> list[Tensor]:
     if len(hessian) == 2:
         mean = (hessian[0][0] + hessian[1][1]) / 2
         half = (hessian[0][0] - hessian[1][1]) / 2
-        root = torch.hypot(half, hessian[0][1])
+        # Not `hypot`, which ONNX does not have.
+        root = (half * half + hessian[0][1] * hessian[0][1]).sqrt()
         return [mean + root, mean - root]
     a, b, c = hessian[0][0], hessian[1][1], hessian[2][2]
     d, e, f = hessian[0][1], hessian[1][2], hessian[0][2]
