@@ -13,7 +13,7 @@ export MPLBACKEND = Agg
 export NO_MKDOCS_2_WARNING = 1
 
 .PHONY: help demo test test-all test-lower-bounds lint format types manifest \
-	pytest docs docs-serve screenshots wheel pins clean
+	release-check pytest docs docs-serve screenshots wheel pins clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
@@ -53,6 +53,9 @@ pytest: $(READY) ## The tests; choose with ARGS="-k engine"
 test-lower-bounds: ## The tests with the oldest versions that pyproject.toml allows
 	@scripts/system_packages.sh
 	@scripts/lower_bounds.sh $(ARGS)
+
+release-check: $(READY) ## What we save, tested by the library of the BioImage Model Zoo
+	scripts/check_bioimageio.sh $(PY) $(ARGS)
 
 docs: $(READY) ## Build the documentation into site/
 	$(PY) -m mkdocs build --strict

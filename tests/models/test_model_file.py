@@ -24,7 +24,8 @@ from napari_unet.models.model_file import (
 )
 from napari_unet.models.package import weights_bytes
 
-from .conftest import entries, make_model, rewrite
+from .conftest import entries, rewrite
+from .small_models import make_model
 
 OLD = Path(__file__).parent / "old"
 
