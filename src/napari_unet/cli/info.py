@@ -7,6 +7,7 @@ import argparse
 from napari_unet.cli.common import find_model, listed, say
 from napari_unet.models.info import ModelInfo
 from napari_unet.models.model_file import read_info
+from napari_unet.segmentation.settings import DecoderInfo
 
 
 def run(options: argparse.Namespace) -> int:
@@ -39,6 +40,10 @@ def describe(info: ModelInfo) -> list[tuple[str, str]]:
     if training.score is not None:
         score = f"{training.score_name} {training.score:.3f} on the held-out part"
         lines.append(("score", score))
+    if info.calibration.temperature != 1:
+        lines.append(("temperature", f"{info.calibration.temperature:.2f}"))
+    if info.decoder is not None:
+        lines.append(("objects", objects_text(info.decoder)))
     if training.steps:
         minutes = training.seconds / 60
         took = f"{training.steps:,} steps in {minutes:.1f} minutes on {training.device}"
@@ -52,3 +57,19 @@ def describe(info: ModelInfo) -> list[tuple[str, str]]:
     if info.created:
         lines.append(("created", info.created))
     return lines
+
+
+def objects_text(decoder: DecoderInfo) -> str:
+    """How objects are cut, in a line."""
+    most = "" if decoder.max_size is None else f" to {decoder.max_size:,}"
+    parts = [
+        f"foreground above {decoder.foreground_threshold:g}",
+        f"parted above {decoder.prominence:g}",
+        f"{'from ' if not most else ''}{decoder.min_size:,}{most} pixels",
+    ]
+    flags = {
+        "holes filled": decoder.fill_holes,
+        "one piece each": decoder.one_piece,
+        "none at the border": decoder.clear_border,
+    }
+    return ", ".join(parts + [text for text, on in flags.items() if on])
