@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from accuracy import OBJECTS, read_split
+from accuracy import read_split, task_of
 
 from napari_unet.api import exhaust
 from napari_unet.config import training_config
@@ -130,7 +130,7 @@ def one(
 ) -> tuple[float, float]:
     """Score on the held-out images, and seconds of a step."""
     config = training_config(
-        task="objects" if options.set.startswith(OBJECTS) else "classes",
+        task=task_of(options.set),
         annotation="complete",
         max_steps=options.steps,
         base_channels=options.base_channels,
