@@ -9,7 +9,7 @@ import pytest
 import tifffile
 import torch
 
-from napari_unet.cli import main
+from napari_unet.cli import main, train_like
 from napari_unet.config import training_config
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.classes import name_classes
@@ -231,13 +231,23 @@ def test_like_repeats_a_training(folders, capsys):
     assert two.info.training.config == one.info.training.config
     assert "are others" not in capsys.readouterr().err
     third = folders / f"3{SUFFIX}"
-    tifffile.imwrite(folders / "images" / "a.tif", np.ones((2, 64, 64), np.uint8))
     more = ["--seed", "9", "--set", "loss.focal_gamma=1", "--output", third]
     assert main(command(folders, "--like", first, *more)) == 0
     config = Model.load(third).info.training.config
     assert config["seed"] == 9
     assert config["loss"]["focal_gamma"] == 1
     assert config["loss"]["kind"] == "focal"
+
+
+def test_other_data_than_the_models_is_told(capsys, model):
+    def seen(fingerprint):
+        summary = model.info.training.model_copy(update={"fingerprint": fingerprint})
+        return model.info.model_copy(update={"training": summary})
+
+    train_like.compare_data(seen("abc"), seen("abc"))
+    train_like.compare_data(seen(""), seen("abc"))
+    assert capsys.readouterr().err == ""
+    train_like.compare_data(seen("abc"), seen("xyz"))
     assert "are others" in capsys.readouterr().err
 
 

@@ -26,6 +26,7 @@ from napari_unet.engine.evaluation_task import evaluate
 from napari_unet.engine.inputs import context_box, context_image, context_mask
 from napari_unet.engine.object_tasks import boundaries, measure, superpixels
 from napari_unet.engine.sensitivity_task import look_at
+from napari_unet.engine.set_task import train_set
 from napari_unet.engine.tracking_task import track
 from napari_unet.engine.tuning_task import keep_settings, tune
 from napari_unet.image_io.labels_group import image_group
@@ -52,6 +53,7 @@ __all__ = [
     "superpixels",
     "track",
     "train",
+    "train_set",
     "tune",
 ]
 
