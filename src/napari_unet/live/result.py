@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from napari_unet.data.normalization import NormalizationInfo
 from napari_unet.device import describe, versions
 from napari_unet.live.judge import Verdict
+from napari_unet.models.example import Example, example_from
 from napari_unet.models.info import ModelInfo, TrainingSummary
 from napari_unet.models.model import Model
+from napari_unet.models.provenance import data_fingerprint
 from napari_unet.segmentation.settings import DecoderInfo
 
 if TYPE_CHECKING:
@@ -34,7 +36,10 @@ def live_model(
     summary = TrainingSummary(
         images=[source.name],
         n_images=1,
+        fingerprint=data_fingerprint([book.annotation]),
         annotated_voxels=dict(zip(names, annotated, strict=False)),
+        annotated_objects=dict(zip(names, book.stroke_counts().tolist(), strict=False)),
+        seed=learner.config.seed,
         steps=steps,
         seconds=round(seconds, 1),
         score=verdict.score,
@@ -62,7 +67,13 @@ def live_model(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         training=summary,
     )
-    return Model(network, info)
+    return Model(network, info, _example(book))
+
+
+def _example(book: StrokeBook) -> Example:
+    """A piece of the image around a stroke."""
+    sample = next(iter(book.samples), 0)
+    return example_from(book.annotation, sample)
 
 
 def smallest_object(book: StrokeBook) -> int:

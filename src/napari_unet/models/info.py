@@ -52,7 +52,7 @@ class TrainingSummary(_Part):
     annotated_voxels: dict[str, int] = {}
     """Annotated voxels by class name, or objects under ``"objects"``."""
     annotated_objects: dict[str, int] = {}
-    """Annotated objects by class name, where they were counted."""
+    """Annotated objects, or strokes, by class name, where they were counted."""
     steps: int = 0
     seconds: float = 0.0
     score: float | None = None

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -27,8 +28,10 @@ from napari_unet.data.split import Part, Split, split_annotations, whole_parts
 from napari_unet.device import describe, pick_device, pick_precision, versions
 from napari_unet.errors import AnnotationError, ConfigError, DataError
 from napari_unet.losses.objectives import make_objective
+from napari_unet.models.example import Example, example_from
 from napari_unet.models.info import CalibrationInfo, ModelInfo, TrainingSummary
 from napari_unet.models.model import Model
+from napari_unet.models.provenance import data_fingerprint
 from napari_unet.segmentation.settings import DecoderInfo
 from napari_unet.stopping import Stop, never
 from napari_unet.training.checkpoint import Checkpoint
@@ -232,12 +235,15 @@ class TrainingSetup:
         summary = TrainingSummary(
             images=names[:200],
             n_images=len(names),
+            fingerprint=self.fingerprint,
             annotated_voxels=self.annotated,
+            annotated_objects=self._objects(),
             steps=trainer.progress.step,
             seconds=round(trainer.progress.seconds, 1),
             score=score,
             score_name=SCORE_NAMES[self.config.task] if score is not None else "",
             scores=self._value_scores(finished),
+            seed=self.config.seed,
             device=describe(self.device, self.precision),
             config=self.config.model_dump(mode="json"),
             versions=versions(),
@@ -257,7 +263,27 @@ class TrainingSetup:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             training=summary,
         )
-        return Model(network, info)
+        return Model(network, info, self.example)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the images and annotations that teach."""
+        return data_fingerprint(self._annotations())
+
+    @cached_property
+    def example(self) -> Example:
+        """A piece of a training image."""
+        return example_from(self._annotations()[0])
+
+    def _annotations(self) -> list[Annotation]:
+        parts = self.split.training
+        return list({id(p.annotation): p.annotation for p in parts}.values())
+
+    def _objects(self) -> dict[str, int]:
+        """Annotated objects, by the name of what they are."""
+        if self.config.task != "objects":
+            return {}
+        return {self.classes[-1].name: self.annotated["objects"]}
 
     def _value_scores(self, finished: Finished | None) -> dict[str, float]:
         """Errors on the held-out part at the end of a regression."""
