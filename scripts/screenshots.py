@@ -11,6 +11,7 @@ import large_picture
 import less_painting
 import live_picture
 import measure_picture
+import models_picture
 import track_picture
 from PIL import Image
 
@@ -41,6 +42,7 @@ def main() -> None:
             Path(folder) / "10-batch.png",
             0.5,
         )
+        models_picture.picture(Path(folder) / "11-models.png")
         for picture in sorted(Path(folder).glob("*.png")):
             name = picture.name.partition("-")[2]
             small = (
