@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -148,7 +149,8 @@ def speed(edge: int, repeat: int) -> dict[str, Any]:
         "megapixels_per_s": round(edge**2 / ours_s / 1e6, 2),
         "fused_over_bare": round(bare_s / timed(fused, repeat), 3),
     }
-    return figures | monai(bare_network, pixels, device, precision, ours_s)
+    figures |= monai(bare_network, pixels, device, precision, ours_s)
+    return figures | nnunet(bare_network, pixels, device, ours_s)
 
 
 def monai(
@@ -190,6 +192,39 @@ def monai(
         "times_monai_fastest": round(fastest / ours_s, 2),
         "times_monai_default": round(default / ours_s, 2),
     }
+
+
+def nnunet(
+    network: nn.Module, pixels: NDArray[Any], device: torch.device, ours_s: float
+) -> dict[str, Any]:
+    """The same network in nnU-Net's predictor, without and with mirroring."""
+    try:
+        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+    except ImportError:
+        return {"nnunet": "not installed"}
+    network.deep_supervision = False  # type: ignore[assignment]
+    low, high = np.percentile(pixels[::4, ::4], [1, 99.8]).astype(np.float32)
+    image = torch.from_numpy((pixels.astype(np.float32) - low) / (high - low))
+    figures = {}
+    for name, mirroring in (("nnunet", False), ("nnunet_mirrored", True)):
+        predictor = nnUNetPredictor(
+            use_mirroring=mirroring,
+            perform_everything_on_device=device.type != "cpu",
+            device=device,
+            allow_tqdm=False,
+        )
+        # What it needs to know of a trained nnU-Net.
+        predictor.network = network
+        predictor.configuration_manager = SimpleNamespace(patch_size=[512, 512])
+        predictor.label_manager = SimpleNamespace(num_segmentation_heads=2)
+        predictor.allowed_mirroring_axes = (0, 1) if mirroring else None
+        begun = time.perf_counter()
+        logits = predictor.predict_sliding_window_return_logits(image[None, None])
+        logits.argmax(0).to(torch.uint8).cpu().numpy()
+        used = time.perf_counter() - begun
+        figures[f"{name}_s"] = round(used, 2)
+        figures[f"times_{name}"] = round(used / ours_s, 2)
+    return figures
 
 
 def objects(edge: int) -> dict[str, Any]:
