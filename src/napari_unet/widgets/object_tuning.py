@@ -137,7 +137,7 @@ class ObjectTuning(QWidget):
         for emitter in self._emitters():
             emitter.disconnect(self._on_view)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
-        self.run.stop()
+        self._end_run()
         self._remove_layer()
 
     def set_colors(self, colors: Colors) -> None:
@@ -174,7 +174,7 @@ class ObjectTuning(QWidget):
             self._start()
         else:
             self._again = False
-            self.run.stop()
+            self._end_run()
             self._remove_layer()
             self._say()
 
@@ -188,9 +188,13 @@ class ObjectTuning(QWidget):
             return
         if self.run.active:
             self._again = True
-            self.run.stop()
+            self._end_run()
             return
         self.run.start(request, self.controls.wishes())
+
+    def _end_run(self) -> None:
+        if self.run.state == "running":  # a second stop would end the engine
+            self.run.stop()
 
     def _restart(self) -> None:
         if self.preview.isChecked():
@@ -238,6 +242,7 @@ class ObjectTuning(QWidget):
         layer = self._layer
         if layer is not None and layer.data.shape == view.labels.shape:
             layer.data = view.labels
+            layer.editable = False
             place = view.placement["translate"]
             if not (layer.translate == place).all():
                 layer.translate = place
@@ -312,13 +317,12 @@ def _covers(one: Box, other: Box) -> bool:
 
 def _differs(one: PredictionRequest, other: PredictionRequest) -> bool:
     """Whether the maps of one request are of no use to the other."""
-    same_pixels = len(one.image.arrays) == len(other.image.arrays) and all(
-        a is b for a, b in zip(one.image.arrays, other.image.arrays, strict=True)
+    same_layers = len(one.layers) == len(other.layers) and all(
+        a is b for a, b in zip(one.layers, other.layers, strict=True)
     )
     return (
-        not same_pixels
+        not same_layers
         or one.image.reading != other.image.reading
         or one.model_path != other.model_path
-        or one.mask is not other.mask
         or (one.views, one.resample) != (other.views, other.resample)
     )

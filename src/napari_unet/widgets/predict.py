@@ -177,7 +177,7 @@ class PredictWidget(DockWidget):
             resample=bool(self.resample.value),
             objects=self.tuning.wishes() if info.task == "objects" else {},
             mask=self.mask.array(image.source),
-            shown_layer=self.image.layers()[0],
+            layers=(*self.image.layers(), self.mask.layer.value),
         )
 
     def _recipe(self) -> Callable[[], Recipe]:

@@ -54,8 +54,13 @@ class PredictionRequest:
     """Fields of `ObjectSettings`: what to change of how objects are told apart."""
     mask: Any = None
     """Array along the labels axes: where it is 0, nothing is found."""
-    shown_layer: Any = None
-    """The layer over which the result will lie."""
+    layers: tuple[Any, ...] = ()
+    """What was chosen: the image, further channels, and the mask or None."""
+
+    @property
+    def shown_layer(self) -> Any:
+        """The layer over which the result will lie."""
+        return self.layers[0] if self.layers else None
 
     @property
     def place(self) -> Path | None:
