@@ -70,7 +70,8 @@ def forget_layers(widget: TrainWidget) -> None:
 
 
 def test_every_live_run_is_kept(widget: TrainWidget, engine: Any) -> None:
-    assert not widget.again.isVisibleTo(widget)
+    assert not widget.again.button.isVisibleTo(widget)
+    assert widget.again.other.isVisibleTo(widget)
     widget.viewer.add_image(PIXELS, name="cells")
     layer = paint(widget)
     widget.train()
@@ -88,7 +89,7 @@ def test_every_live_run_is_kept(widget: TrainWidget, engine: Any) -> None:
     assert read_info(folder).annotation.names[2] == "wall"
 
     engine.job.end("stopped")
-    assert widget.again.isVisibleTo(widget)
+    assert widget.again.button.isVisibleTo(widget)
     assert widget.again.folder == folder
     assert "cells" in widget.again.which.text()
     assert "today" in widget.again.button.toolTip()

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from psygnal import Signal
-from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.errors import DataError
 from napari_unet.live.project_info import (
@@ -34,17 +34,24 @@ class ContinueSection(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        for part in (self.button, self.which, self.problem):
+        self.other = QPushButton("Another project…")
+        self.other.setToolTip(
+            "Go on with the folder of a project, such as one from another computer"
+        )
+        for part in (self.button, self.which, self.other, self.problem):
             layout.addWidget(part)
         self.button.clicked.connect(self._on_click)
+        self.other.clicked.connect(self._on_other)
         self.refresh(active=False)
 
     def refresh(self, *, active: bool) -> None:
         """Look for projects again; nothing is offered while a run goes on."""
         self.folder = None if active else newest_project()
         self.problem.say("")
-        self.setVisible(self.folder is not None)
+        self.setVisible(not active)
+        self.button.setVisible(self.folder is not None)
         if self.folder is None:
+            self.which.say("")
             return
         text = describe(self.folder)
         self.which.say(text)
@@ -61,6 +68,22 @@ class ContinueSection(QWidget):
         self.problem.say("")
         if self.folder is not None:
             self.requested.emit(self.folder)
+
+    def _on_other(self, _: bool = False) -> None:
+        self.problem.say("")
+        chosen = QFileDialog.getExistingDirectory(
+            self, "Folder of a project", str(project_folder())
+        )
+        if not chosen:
+            return
+        folder = Path(chosen)
+        if is_open_elsewhere(folder):
+            self.problem.say(
+                f"Another viewer has the project {folder.name!r} open: end its run "
+                "first."
+            )
+            return
+        self.requested.emit(folder)
 
 
 def newest_project() -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,8 +35,9 @@ class ProjectImages:
 
     def find(self, info: LayerInfo) -> Image:
         layer = self._open_one(info)
-        if layer is None and info.path is not None:
-            layer = self._read(info, info.path)
+        path = self._place(info)
+        if layer is None and path is not None:
+            layer = self._read(info, path)
         elif layer is None:
             layer = self._from_copy(info)
         self._used.append(layer)
@@ -66,17 +68,26 @@ class ProjectImages:
 
     def _open_one(self, info: LayerInfo) -> Image | None:
         candidates = self._candidates(info)
+        place = self._place(info)
         for layer in candidates:
             path = layer.source.path
-            if info.path and path and Path(path).absolute() == Path(info.path):
+            if place and path and Path(path).absolute() == Path(place):
                 return layer
-        if info.path and Path(info.path).exists():
+        if place and Path(place).exists():
             return None
         copy = self._copy(info)
         for layer in candidates:
             if layer.name == info.name and (copy is None or _same(layer, copy)):
                 return layer
         return None
+
+    def _place(self, info: LayerInfo) -> str | None:
+        """Where the image's file is: where it was, or in the project's own folder."""
+        if info.path is None or Path(info.path).exists():
+            return info.path
+        # The folder may have come from another computer, with other separators.
+        beside = self.folder / re.split(r"[\\/]", info.path)[-1]
+        return str(beside.absolute()) if beside.exists() else info.path
 
     def _copy(self, info: LayerInfo) -> Path | None:
         if info.copy_name is None:

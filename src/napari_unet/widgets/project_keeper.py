@@ -167,6 +167,8 @@ class ProjectKeeper:
         for name, array in pixels.items():
             if not (folder / name).exists():
                 save_pixels(folder / name, np.asarray(array))
+        if folder.parent != project_folder():
+            return  # what lies beside a project of another place is not ours
         try:
             remove_old(folder.parent, keep=[folder])
         except OSError:
