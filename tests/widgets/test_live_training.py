@@ -281,7 +281,9 @@ def test_pause_continue_stop(loop: Loop) -> None:
     assert button.text() == "Continue"
     loop.live.stop.click()
     assert loop.job.stops == 1
-    loop.job.end("done", stopped=True, result={"model_path": "/m/cells.bioimage.io.zip"})
+    loop.job.end(
+        "done", stopped=True, result={"model_path": "/m/cells.bioimage.io.zip"}
+    )
     assert button.text() == "Train"
     assert "'cells' is saved" in loop.live.status.text()
     assert loop.widget.learn.enabled
@@ -304,10 +306,11 @@ def test_starting_afresh_asks_only_after_a_minute(
 def test_next_moves_the_viewer_and_frames_the_place(loop: Loop) -> None:
     loop.start()
     before = loop.viewer.layers.selection.active
+    loop.image.corner_pixels = np.array([[0, 0], [7, 7]])  # zoomed in
     loop.live.next.click()
     loop.next(FindNext)
-    loop.job.tell("NextRegion", box=[[40, 50], [70, 90]])
-    np.testing.assert_allclose(camera_of(loop.viewer).center[1:], (44.5, 79.5))
+    loop.job.tell("NextRegion", box=[[30, 34], [60, 64]])
+    np.testing.assert_allclose(camera_of(loop.viewer).center[1:], (31.5, 61.5))
     assert loop.viewer.layers[-1].name == "look here"
     assert loop.viewer.layers.selection.active is before
     loop.qtbot.waitUntil(
@@ -405,7 +408,9 @@ def test_dock_and_viewer_can_close_while_it_learns(loop: Loop, way: str) -> None
     loop.job.tell("NextRegion", box=[[0, 4], [0, 4]])
     loop.annotation.paint((20, 60), 2)
     loop.qtbot.wait(300)
-    loop.job.end("done", stopped=True, result={"model_path": "/m/cells.bioimage.io.zip"})
+    loop.job.end(
+        "done", stopped=True, result={"model_path": "/m/cells.bioimage.io.zip"}
+    )
 
 
 def test_a_crash_is_one_sentence_and_train_works_again(loop: Loop) -> None:

@@ -26,37 +26,44 @@ CLOSE = 12.0
 
 
 def move_to(viewer: napari.Viewer, layer: Layer, box: Box) -> None:
-    """Show a box of a layer in the middle of the canvas, on its middle plane.
+    """Show a box of a layer on its middle plane, as near to the middle as it can be.
 
-    The zoom stays where the place can be seen with its surroundings.
+    The zoom stays where the place can be seen with its surroundings, and the canvas is
+    not left half empty for a place at the border of the layer.
     """
-    middle = [(start + stop - 1) / 2 for start, stop in box]
-    world = np.asarray(layer.data_to_world(middle), float)
     dims = viewer.dims
     offset = dims.ndim - layer.ndim
+    middle = np.array([(start + stop - 1) / 2 for start, stop in box])
+    at = np.asarray(layer.data_to_world(middle), float)
     for axis in range(layer.ndim):
         if axis + offset not in dims.displayed:
-            dims.set_point(axis + offset, world[axis])
+            dims.set_point(axis + offset, at[axis])
+    shown = [axis for axis in range(layer.ndim) if axis + offset in dims.displayed]
+    canvas, wanted = _canvas(layer, box, shown)
+    if canvas > 0:
+        low, high = (np.asarray(end, float) for end in layer.extent.data)
+        for axis in shown:
+            edge = min(wanted, high[axis] - low[axis]) / 2
+            middle[axis] = np.clip(middle[axis], low[axis] + edge, high[axis] - edge)
     point = np.zeros(dims.ndim)
-    point[offset:] = world
-    shown = [point[axis] for axis in dims.displayed]
-    camera_of(viewer).center = (*([0.0] * (3 - len(shown))), *shown)
-    if dims.ndisplay == 2:
-        camera_of(viewer).zoom *= _zoom_factor(layer, box, set(dims.displayed), offset)
+    point[offset:] = layer.data_to_world(middle)
+    centre = [point[axis] for axis in dims.displayed]
+    camera_of(viewer).center = (*([0.0] * (3 - len(centre))), *centre)
+    if dims.ndisplay == 2 and canvas > 0:
+        camera_of(viewer).zoom *= canvas / wanted
 
 
-def _zoom_factor(layer: Layer, box: Box, displayed: set[int], offset: int) -> float:
-    """How much closer the camera must go for the box to have its room."""
+def _canvas(layer: Layer, box: Box, shown: Sequence[int]) -> tuple[float, float]:
+    """Voxels along the shorter edge of the canvas, now and for the box with its room.
+
+    The first is 0 where the layer was never drawn.
+    """
     corners = np.asarray(layer.corner_pixels, float)
     if getattr(layer, "multiscale", False):
         corners = corners * np.asarray(layer.downsample_factors[layer.data_level])
-    shown = [axis for axis in range(layer.ndim) if axis + offset in displayed]
     canvas = min(float(corners[1, axis] - corners[0, axis]) for axis in shown)
     edge = max(box[axis][1] - box[axis][0] for axis in shown)
-    if canvas <= 0:
-        return 1.0  # never drawn
-    wanted = min(max(canvas, ROOM * edge), CLOSE * edge)
-    return canvas / wanted
+    return canvas, min(max(canvas, ROOM * edge), CLOSE * edge)
 
 
 def camera_of(viewer: napari.Viewer) -> Camera:
