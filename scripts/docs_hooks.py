@@ -71,7 +71,12 @@ def _type(annotation: Any) -> str:
         return "whole numbers, (Z) Y X"
     if hasattr(annotation, "__metadata__"):
         return _type(get_args(annotation)[0])
-    return {int: "whole number", float: "number", bool: "`True`, `False`"}[annotation]
+    return {
+        int: "whole number",
+        float: "number",
+        bool: "`True`, `False`",
+        str: "a name",
+    }[annotation]
 
 
 def command_line() -> str:
