@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from napari_unet.data.normalization import IntensityRange
 from napari_unet.data.source import ImageSource
+from napari_unet.models.architecture import CLASS_NAME, architecture_source
 from napari_unet.networks.blocks import ConvBlock, fold_batch_norm
 from napari_unet.networks.catalogue import own_networks
 from napari_unet.networks.design import NetworkRequest
@@ -196,6 +197,20 @@ def test_dropout_is_only_for_training(name: str) -> None:
     assert not torch.equal(network(image), network(image))
     network.eval()
     assert torch.equal(network(image), network(image))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_source_in_one_file_needs_torch_alone(name: str) -> None:
+    described = info(name, 2)
+    network = trained(build_network(described))
+    source = architecture_source(type(network), "regression")
+    # As other programs load it: not from a module that can be found by its name.
+    space: dict[str, Any] = {"__name__": "elsewhere"}
+    exec(compile(source, "architecture.py", "exec"), space)
+    other = space[CLASS_NAME](**described.arguments)
+    other.load_state_dict(network.state_dict())
+    image = torch.randn(1, 1, *network.divisor)
+    torch.testing.assert_close(other.eval()(image), network(image))
 
 
 # TorchScript is what other programs read, whatever becomes of it in torch.

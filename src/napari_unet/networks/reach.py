@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from napari_unet.networks.blocks import Size
 
 
-@dataclass(frozen=True)
-class Reach:
+class Reach(NamedTuple):
     """What the voxels of a feature map depend on, along (Z) Y X.
 
     Voxel ``c`` of the map stands for the voxels from ``c * step`` to ``c * step + step
@@ -37,7 +36,7 @@ class Reach:
         """
         seen = self if kernel is None else self.conv(kernel)
         step = tuple(s * t for s, t in zip(self.step, stride, strict=True))
-        return replace(seen, step=step)
+        return seen._replace(step=step)
 
     def up(self, stride: Sequence[int], *, smooth: bool = False) -> Reach:
         """After a transposed convolution as wide as its stride.
@@ -60,7 +59,7 @@ class Reach:
     def join(self, *others: Reach) -> Reach:
         """Of a map that is put together from several of one grid."""
         radii = zip(self.radius, *(o.radius for o in others), strict=True)
-        return replace(self, radius=tuple(max(r) for r in radii))
+        return self._replace(radius=tuple(max(r) for r in radii))
 
     def halo(self, divisor: Size) -> Size:
         """The radius, rounded up: a tile grown by it keeps the pooling grid's phase."""
@@ -69,4 +68,4 @@ class Reach:
 
     def _wider(self, cells: Sequence[int]) -> Reach:
         pairs = zip(self.radius, cells, self.step, strict=True)
-        return replace(self, radius=tuple(r + c * s for r, c, s in pairs))
+        return self._replace(radius=tuple(r + c * s for r, c, s in pairs))
