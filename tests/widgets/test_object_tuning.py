@@ -69,6 +69,16 @@ def test_sizes_are_shown_in_micrometres_where_the_image_knows(
     assert controls.smallest.value == 30
 
 
+def test_reset_goes_back_to_the_model_and_to_pixels(widget: PredictWidget) -> None:
+    controls = widget.tuning.controls
+    controls.unit.value = "micrometer"
+    controls.smallest.value = 7.5
+    controls.holes.value = True
+    widget.tuning.reset.click()
+    assert widget.tuning.wishes() == {}
+    assert (controls.unit.value, controls.smallest.value) == ("pixels", 20)
+
+
 def test_without_pixel_size_there_are_only_pixels(
     widget: PredictWidget, viewer: Any
 ) -> None:

@@ -71,6 +71,7 @@ class ObjectControls:
         self._voxel: float | None = None
         self._power = 2
         self._quiet = False
+        self._physical = False
         for part in self._parts():
             part.changed.connect(self._on_changed)
         self.unit.changed.connect(self._on_unit)
@@ -98,6 +99,7 @@ class ObjectControls:
         self._quiet = True
         try:
             self.unit.value = "pixels"
+            self._show_decimals(physical=False)
             self.threshold.value = decoder.foreground_threshold
             self.prominence.value = min(decoder.prominence, self.prominence.max)
             self.smallest.value = decoder.min_size
@@ -107,7 +109,6 @@ class ObjectControls:
             self.border.value = decoder.clear_border
         finally:
             self._quiet = False
-        self._on_unit()
 
     def set_voxel(self, voxel_size: tuple[float, ...], unit: str) -> None:
         """Follow the image: sizes in µm need to know how large its pixels are."""
@@ -159,20 +160,22 @@ class ObjectControls:
         if self._quiet:
             return
         physical = self.unit.value != "pixels"
-        was = self.smallest.native.decimals() > 0
-        decimals = 2 if physical else 0
         factor = 1.0
-        if self._voxel and physical != was:
+        if self._voxel and physical != self._physical:
             factor = self._voxel if physical else 1 / self._voxel
         self._quiet = True
         try:
-            for box in (self.smallest, self.largest):
-                value = box.value * factor
-                box.native.setDecimals(decimals)
-                box.native.setSingleStep(max(1.0, round(value / 10)))
-                box.value = round(value, decimals)
+            sizes = [box.value * factor for box in (self.smallest, self.largest)]
+            self._show_decimals(physical=physical)
+            for box, size in zip((self.smallest, self.largest), sizes, strict=True):
+                box.value = round(size, box.native.decimals())
         finally:
             self._quiet = False
+
+    def _show_decimals(self, *, physical: bool) -> None:
+        self._physical = physical
+        for box in (self.smallest, self.largest):
+            box.native.setDecimals(2 if physical else 0)
 
     def _on_changed(self, _: Any = None) -> None:
         if not self._quiet:

@@ -249,7 +249,11 @@ class ObjectTuning(QWidget):
             return
         self._remove_layer()
         layer = Labels(
-            view.labels, name=NAME, metadata=dict(PREVIEW_METADATA), **view.placement
+            view.labels,
+            name=NAME,
+            opacity=0.5,
+            metadata=dict(PREVIEW_METADATA),
+            **view.placement,
         )
         chosen = list(self._viewer.layers.selection)
         self._viewer.add_layer(layer)

@@ -38,6 +38,8 @@ COPIES = 16
 """Noisy copies of the image that gradients are averaged over."""
 NOISE = 0.15
 """Standard deviation of the noise, in units of the normalised image."""
+SMOOTHED = 1.0
+"""Standard deviation in voxels by which the map is smoothed."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,8 @@ def sensitivity(
     found = smooth_gradient(
         network, pixels.to(chosen), torch.from_numpy(region).to(chosen), channel, stop
     )
+    # Strided convolutions leave a pattern of single voxels in gradients.
+    found = ndimage.gaussian_filter(found, SMOOTHED)
     top = float(found.max())
     return Sensitivity(found / top if top > 0 else found, region, box, what)
 
