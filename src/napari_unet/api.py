@@ -211,15 +211,23 @@ def sensitivity(
     return _sensitivity(model, source, point, **options)
 
 
-def load_model(path: str | Path) -> Model:
-    """Read a model file; nothing in it is executed.
+def load_model(path: str | Path, *, allow_code: bool = False) -> Model:
+    """Read a model file; nothing in it is executed unless you allow it.
+
+    Parameters
+    ----------
+    path : path
+        A model of ours, or a BioImage.IO package of another program.
+    allow_code : bool
+        Whether a package of another program may run the Python code that comes with
+        it. Only for files of people you trust; models of ours never need it.
 
     Raises
     ------
     ModelFileError
         If the file is missing, damaged, not a model, or from a newer program.
     """
-    return Model.load(path)
+    return Model.load(path, allow_code=allow_code)
 
 
 def evaluate(

@@ -386,6 +386,12 @@ what became of each. The same command goes on where it was ended.""",
         help="average over flips and quarter turns: eight times the work",
     )
     group.add_argument(
+        "--allow-model-code",
+        action="store_true",
+        help="run Python code that comes with a model of another program; only if\n"
+        "you trust whoever made it",
+    )
+    group.add_argument(
         "--resample",
         action="store_true",
         help="predict at the model's pixel size and bring labels back to the image's",

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     from napari_unet.models.model import Model
     from napari_unet.workflows import exhaust
 
-    model = Model.load(path)
+    model = Model.load(path, allow_code=options.allow_model_code)
     with _cluster(options, path) as stored, closing(_Shown()) as shown:
         batch = BatchOptions(
             axes=options.axes,

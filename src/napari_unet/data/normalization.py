@@ -28,11 +28,19 @@ class NormalizationInfo(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["percentile"] = "percentile"
+    kind: Literal["percentile", "mean", "none"] = "percentile"
+    """``mean`` brings mean and standard deviation to 0 and 1; ``none`` does nothing.
+    Both are for models of other programs."""
     low: float = Field(1.0, ge=0, lt=100)
     """Percentile of each channel of an image that becomes 0."""
     high: float = Field(99.8, gt=0, le=100)
     """Percentile that becomes 1."""
+    joint: bool = False
+    """Whether all channels are measured together."""
+    eps: float = Field(0.0, ge=0)
+    """Added to what is divided by."""
+    clip: bool = True
+    """Whether values far outside are cut off, at `CLIP`."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,7 @@ class IntensityRange:
 
     low: NDArray[np.float32]
     high: NDArray[np.float32]
+    clip: bool = True
 
     def normalize(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         """Normalised copy of ``C (Z) Y X`` pixels; NaN and infinity become 0."""
@@ -50,7 +59,7 @@ class IntensityRange:
         scaled /= (self.high - self.low).reshape(shape)
         if pixels.dtype.kind == "f":
             np.nan_to_num(scaled, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        return np.clip(scaled, *CLIP, out=scaled)
+        return np.clip(scaled, *CLIP, out=scaled) if self.clip else scaled
 
 
 def measure_range(source: ImageSource, info: NormalizationInfo) -> IntensityRange:
@@ -58,6 +67,9 @@ def measure_range(source: ImageSource, info: NormalizationInfo) -> IntensityRang
 
     Images above `MAX_SAMPLED` voxels are read at evenly spaced blocks.
     """
+    if info.kind == "none":
+        ones = np.ones(source.n_channels, np.float32)
+        return IntensityRange(0 * ones, ones, info.clip)
     values = [
         source.read(s, box).reshape(source.n_channels, -1).astype(np.float32)
         for s, box in _probe(source)
@@ -65,16 +77,28 @@ def measure_range(source: ImageSource, info: NormalizationInfo) -> IntensityRang
     pooled = np.concatenate(values, axis=1)
     low = np.zeros(source.n_channels, np.float32)
     high = np.ones(source.n_channels, np.float32)
+    if info.joint:
+        pooled = pooled.reshape(1, -1)
     for c, channel in enumerate(pooled):
         finite = channel[np.isfinite(channel)]
         if finite.size:
-            low[c], high[c] = np.percentile(finite, [info.low, info.high])
+            low[c], high[c] = _ends(finite, info)
             if high[c] <= low[c]:
                 # A flat channel, or one with very few bright pixels.
                 low[c], high[c] = finite.min(), finite.max()
         if high[c] <= low[c]:
             high[c] = low[c] + 1.0
-    return IntensityRange(low, high)
+    if info.joint:
+        low[:], high[:] = low[0], high[0]
+    return IntensityRange(low, high + np.float32(info.eps), info.clip)
+
+
+def _ends(values: NDArray[np.float32], info: NormalizationInfo) -> Any:
+    """What becomes 0 and what becomes 1."""
+    if info.kind == "mean":
+        mean, std = values.mean(dtype=np.float64), values.std(dtype=np.float64)
+        return mean, mean + std
+    return np.percentile(values, [info.low, info.high])
 
 
 def _probe(source: ImageSource) -> list[tuple[int, Box]]:

@@ -99,7 +99,10 @@ class _Collected:
         if module in self.seen:
             return
         self.seen.add(module)
-        source = inspect.getsource(importlib.import_module(module))
+        try:
+            source = inspect.getsource(importlib.import_module(module))
+        except (OSError, TypeError, ImportError) as error:
+            raise ArchitectureError(f"{module} has no source") from error
         tree = ast.parse(source)
         lines = source.splitlines()
         left_out: set[int] = set()

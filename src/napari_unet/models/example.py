@@ -21,6 +21,8 @@ from napari_unet.segmentation.objects import decode_objects
 
 EXAMPLE_EDGE = {2: 256, 3: 64}
 """Largest edge of an example in voxels, by dimensions."""
+MAX_SEARCHED = 2**24
+"""Voxels of a sample up to which its annotation is looked for."""
 PICTURE_EDGE = 256
 """Edge of the pictures before and after, in pixels."""
 EPS = 1e-12
@@ -49,8 +51,15 @@ def example_from(annotation: Annotation, sample: int | None = None) -> Example:
     """The piece of an annotated image around its first annotated pixels."""
     source = annotation.source
     if sample is None:
-        sample = next(iter(annotation.annotated_samples()), 0)
+        sample = _first_annotated(annotation)
     return crop_example(source, sample, _centre(annotation, sample))
+
+
+def _first_annotated(annotation: Annotation) -> int:
+    if annotation.unannotated_value is None:
+        return 0
+    samples = range(annotation.source.n_samples)
+    return next((s for s in samples if (annotation.read(s) >= 0).any()), 0)
 
 
 def crop_example(
@@ -68,7 +77,8 @@ def crop_example(
 
 
 def _centre(annotation: Annotation, sample: int) -> list[int] | None:
-    if annotation.unannotated_value is None:
+    voxels = int(np.prod(annotation.source.spatial_shape))
+    if annotation.unannotated_value is None or voxels > MAX_SEARCHED:
         return None
     known = np.argwhere(annotation.read(sample) >= 0)
     # A pixel that was painted, not a mean that may lie between two places.

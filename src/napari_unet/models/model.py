@@ -7,11 +7,14 @@ from pathlib import Path
 
 from torch import nn
 
+from napari_unet.errors import ModelFileError
 from napari_unet.models.building import fitting_network
 from napari_unet.models.example import Example
 from napari_unet.models.exports import ExportError
+from napari_unet.models.foreign_network import ForeignNetwork, load_foreign
 from napari_unet.models.info import ModelInfo
 from napari_unet.models.model_file import (
+    is_foreign_file,
     read_cover,
     read_example,
     read_model_file,
@@ -59,6 +62,11 @@ class Model:
             If ONNX was asked for and cannot be written.
         """
         path = Path(path)
+        if isinstance(self.network, ForeignNetwork):
+            raise ModelFileError(
+                f"The model {self.info.name!r} belongs to another program and cannot "
+                "be saved again: copy its file."
+            )
         forms = QUICK if quick else Forms(onnx=onnx)
         network = self.network.eval()
         try:
@@ -73,8 +81,15 @@ class Model:
         return path
 
     @classmethod
-    def load(cls, path: str | Path) -> Model:
-        """Read a model file; nothing in it is executed.
+    def load(cls, path: str | Path, *, allow_code: bool = False) -> Model:
+        """Read a model file; nothing in it is executed unless you allow it.
+
+        Parameters
+        ----------
+        path : path
+        allow_code : bool
+            Whether a package of another program may run the Python code that comes
+            with it. Ours have none that is ever run.
 
         Raises
         ------
@@ -83,6 +98,9 @@ class Model:
             newer program.
         """
         path = Path(path)
+        if is_foreign_file(path):
+            foreign = load_foreign(path, allow_code=allow_code)
+            return cls(foreign, foreign.plan.info)
         info, weights = read_model_file(path)
         network = fitting_network(info.network, weights, path)
         pixels = read_example(path)

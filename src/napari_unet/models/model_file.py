@@ -32,6 +32,7 @@ from napari_unet.models.archive import (
     read_entry,
     unsafe,
 )
+from napari_unet.models.foreign import plan_foreign
 from napari_unet.models.info import FORMAT_VERSION, ModelInfo
 from napari_unet.models.migrations import migrate
 
@@ -112,8 +113,12 @@ def read_info(path: str | Path) -> ModelInfo:
     ModelFileError
         If the file is missing, damaged, not a model, or from a newer program.
     """
-    with open_archive(Path(path)) as archive:
-        return _describe(archive, Path(path)).info
+    path = Path(path)
+    with open_archive(path) as archive:
+        rdf = read_rdf(archive, path) if rdf_name(archive) else None
+        if rdf is not None and is_foreign(rdf):
+            return plan_foreign(archive, path, rdf).info
+        return _describe(archive, path).info
 
 
 def read_model_file(path: str | Path) -> tuple[ModelInfo, dict[str, Tensor]]:
@@ -126,7 +131,7 @@ def read_model_file(path: str | Path) -> tuple[ModelInfo, dict[str, Tensor]]:
         )
     if found.weights_name.endswith(".safetensors"):
         return found.info, _safetensors(data, path)
-    return found.info, _state_dict(data, path)
+    return found.info, state_dict_from(data, path)
 
 
 def read_cover(path: str | Path) -> bytes | None:
@@ -202,7 +207,7 @@ def _describe(archive: zipfile.ZipFile, path: Path) -> _Description:
     rdf = read_rdf(archive, path)
     own = _part(rdf, "config").get(KEY)
     if not isinstance(own, dict):
-        raise foreign(path)
+        raise not_a_model(path)
     info = _checked(own, path)
     state = _part(_part(rdf, "weights"), "pytorch_state_dict")
     name, checksum = state.get("source"), state.get("sha256")
@@ -214,12 +219,16 @@ def _describe(archive: zipfile.ZipFile, path: Path) -> _Description:
     return _Description(info, str(name), checksum, test)
 
 
-def foreign(path: Path) -> ModelFileError:
-    """The error for a package that another program wrote."""
-    return ModelFileError(
-        f"{path.name} is a BioImage.IO model of another program, which cannot be "
-        "used here: open a model that was saved by U-Net Live."
-    )
+def is_foreign(rdf: Mapping[str, Any]) -> bool:
+    """Whether another program wrote a package."""
+    return KEY not in _part(rdf, "config")
+
+
+def is_foreign_file(path: str | Path) -> bool:
+    """Whether a file is a package of another program; errors as :func:`read_info`."""
+    path = Path(path)
+    with open_archive(path) as archive:
+        return rdf_name(archive) is not None and is_foreign(read_rdf(archive, path))
 
 
 def _part(values: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -267,7 +276,14 @@ def _safetensors(data: bytes, path: Path) -> dict[str, Tensor]:
         raise damaged(path, "its weights cannot be read") from error
 
 
-def _state_dict(data: bytes, path: Path) -> dict[str, Tensor]:
+def state_dict_from(data: bytes, path: Path) -> dict[str, Tensor]:
+    """Weights from a file of torch's; nothing else in it is unpickled.
+
+    Raises
+    ------
+    ModelFileError
+        If there is anything else in it, or it is damaged.
+    """
     import torch
 
     check_inner_archive(io.BytesIO(data), path, MAX_WEIGHTS_BYTES)

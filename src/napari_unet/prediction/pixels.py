@@ -52,7 +52,7 @@ def normalize(pixels: Tensor, intensity: IntensityRange, *, finite: bool) -> Ten
     scaled = pixels.to(torch.float32).sub_(low).div_(high - low)
     if not finite:
         scaled.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
-    return scaled.clamp_(*CLIP)
+    return scaled.clamp_(*CLIP) if intensity.clip else scaled
 
 
 def winner(maps: Tensor) -> Tensor:

@@ -101,6 +101,8 @@ class Predictor:
         description = cast("Network", network)
         self.task, self.views = task, views
         self.temperature = temperature
+        # Packages of other programs end with what makes probabilities of logits.
+        self._gives_maps = bool(getattr(network, "gives_maps", False))
         self.divisor = description.divisor
         self._ndim = len(self.divisor)
         if halo is None:
@@ -285,7 +287,7 @@ class Predictor:
         return self._normalized(self._logits(image).float(), dim=1)
 
     def _normalized(self, logits: Tensor, dim: int) -> Tensor:
-        if self.task == "regression":
+        if self.task == "regression" or self._gives_maps:
             return logits  # values already
         if self.task == "classes":
             return (logits / self.temperature).softmax(dim=dim)

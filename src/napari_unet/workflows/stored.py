@@ -23,7 +23,7 @@ from napari_unet.image_io.label_store import (
     remove_label_store,
     store_note,
 )
-from napari_unet.image_io.labels_group import ImageGroup
+from napari_unet.image_io.labels_group import ImageGroup, image_group
 from napari_unet.models.model import Model
 from napari_unet.prediction.blocks import BlockGrid
 from napari_unet.segmentation.settings import ObjectSettings, as_settings
@@ -94,6 +94,7 @@ class StorePlan:
     margin: tuple[int, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+    clip: bool = True
 
     @property
     def path(self) -> Path:
@@ -102,7 +103,7 @@ class StorePlan:
     @property
     def intensity(self) -> IntensityRange:
         return IntensityRange(
-            np.array(self.low, np.float32), np.array(self.high, np.float32)
+            np.array(self.low, np.float32), np.array(self.high, np.float32), self.clip
         )
 
 
@@ -195,6 +196,7 @@ def plan_store(
         tuple(note["margin"]),
         tuple(note["low"]),
         tuple(note["high"]),
+        prepared.model.info.normalization.clip,
     )
     if prepared.model.info.task == "objects" and finished_store(plan) is None:
         parts = parts_folder(layout.path) / "labels"
@@ -249,6 +251,9 @@ def _create(
         names = map_names(info, options)
         _create_at(prepared, layout.maps, "float16", note, channel_names=names)
         return
+    group = (
+        image_group((layout.path / layout.image).resolve()) if layout.image else None
+    )
     values = [c.result_value for c in info.classes]
     if info.task == "regression":
         dtype = "float32"
@@ -264,6 +269,7 @@ def _create(
         classes=info.classes if info.task == "classes" else (),
         image=layout.image,
         zarr_format=layout.zarr_format,
+        levels=None if group is None else group.levels,
     )
 
 
