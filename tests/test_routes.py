@@ -159,6 +159,8 @@ def test_labels_of_an_image_never_replace_others(
     attributes = dict(group.attrs)
     assert attributes.get("ome", attributes)["labels"] == ["my_cells", "my_cells-2"]
     assert read_image(first.result).voxel_size == (0.5, 0.5)
+    # As many resolutions as the image has, as OME-NGFF wants it.
+    assert list(zarr.open_group(first.result).array_keys()) == ["0"]
     # The image itself is as it was.
     np.testing.assert_array_equal(read_image(ome).read(0)[0], pixels)
 

@@ -193,6 +193,7 @@ def create_label_store(
     zarr_format: int = 3,
     chunk: Sequence[int] | None = None,
     channel_names: Sequence[str] = (),
+    levels: int | None = None,
 ) -> LabelStore:
     """Make an empty store; nothing may be there yet.
 
@@ -214,6 +215,8 @@ def create_label_store(
         2 is written as OME-Zarr 0.4, 3 as 0.5.
     chunk : sequence of int, optional
         Along `spatial`.
+    levels : int, optional
+        Resolutions, as far as chunks can be halved; by default until a plane is small.
 
     Raises
     ------
@@ -237,13 +240,13 @@ def create_label_store(
     chunks = [min(size.get(a, 1), n) for a, n in zip(axes, shape, strict=True)]
     try:
         group = zarr.create_group(str(path), zarr_format=zarr_format)
-        levels = [
+        arrays = [
             _create_level(
                 group, level, axes, shape, chunks, dtype, 0 if whole_numbers else np.nan
             )
-            for level in range(_levels(axes, shape, size))
+            for level in range(_count_levels(axes, shape, size, levels))
         ]
-        for key, value in metadata.attributes(len(levels), zarr_format).items():
+        for key, value in metadata.attributes(len(arrays), zarr_format).items():
             group.attrs[key] = value
         group.attrs[NOTE] = dict(note or {})
         if image is not None:
@@ -253,7 +256,7 @@ def create_label_store(
             f"{path} could not be made: {error.strerror or error}. "
             "Choose another folder."
         ) from error
-    return LabelStore(path, levels, axes, spatial)
+    return LabelStore(path, arrays, axes, spatial)
 
 
 def _create_level(
@@ -319,7 +322,12 @@ def store_note(path: Path) -> dict[str, Any] | None:
     return None
 
 
-def _levels(axes: str, shape: Sequence[int], chunk: Mapping[str, int]) -> int:
+def _count_levels(
+    axes: str, shape: Sequence[int], chunk: Mapping[str, int], wanted: int | None
+) -> int:
+    if wanted is not None:
+        most = next(k for k in range(64) if any(chunk[a] % 2 ** (k + 1) for a in "YX"))
+        return min(wanted, most + 1)
     plane = max(n for a, n in zip(axes, shape, strict=True) if a in "YX")
     count = 1
     while (

@@ -20,6 +20,8 @@ class ImageGroup:
 
     path: Path
     zarr_format: int
+    levels: int = 1
+    """Resolutions; OME-NGFF wants as many of its labels."""
 
     @property
     def labels(self) -> Path:
@@ -41,10 +43,17 @@ def image_group(path: Path) -> ImageGroup | None:
     for zarr_format, name in zip((3, 2), FILES, strict=True):
         attributes = read_attributes(path / name)
         if "multiscales" in attributes:
-            return ImageGroup(path, zarr_format)
+            return ImageGroup(path, zarr_format, _count_levels(attributes))
         if "bioformats2raw.layout" in attributes and (path / "0").is_dir():
             return image_group(path / "0")
     return None
+
+
+def _count_levels(attributes: dict[str, Any]) -> int:
+    try:
+        return max(1, len(attributes["multiscales"][0]["datasets"]))
+    except (KeyError, IndexError, TypeError):
+        return 1
 
 
 def read_attributes(file: Path) -> dict[str, Any]:
