@@ -82,6 +82,7 @@ def test_the_choices_of_train_are_copied(viewer: Any, host: Any, qtbot: Any) -> 
     annotated(viewer, 1)
     widget = TrainWidget(viewer, host, Session())
     viewer.window.add_dock_widget(widget, name="Train U-Net")
+    widget.annotation.task.value = "classes"
     widget.name.value = "mine"
     widget.recipe.python.click()
     qtbot.waitUntil(lambda: not widget.recipe.busy, timeout=60_000)

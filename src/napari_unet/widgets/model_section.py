@@ -72,9 +72,11 @@ class ModelSection:
         paths.sort(key=lambda path: reasons[path] != "")  # those that fit come first
         choices = [(_choice(path, reasons[path]), path) for path in paths]
         with self.model.changed.blocked():
+            # Choices that stay would stay in their old places.
+            self.model.choices = []
             self.model.choices = choices
-            if before not in paths and paths:
-                self.model.value = paths[0]
+            if paths:
+                self.model.value = before if before in paths else paths[0]
         self._on_model()
 
     def offer(self, images: Sequence[ImageKind]) -> None:
