@@ -1,6 +1,7 @@
 """The pictures of adjusting objects, and of what a model looked at.
 
-Run it as scripts/with_display.sh python scripts/tune_picture.py IMAGE MODEL FOLDER
+Run it as scripts/with_display.sh python scripts/tune_picture.py MODEL FOLDER.
+The model is one of bright nuclei, such as that of the first tutorial.
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ import numpy as np
 from live_picture import SIZE
 
 
-def pictures(image: Path, model: Path, folder: Path) -> None:
-    """Open an image, move a slider, ask about a nucleus, and write screenshots."""
+def pictures(model: Path, folder: Path) -> None:
+    """Open the sample, move a slider, ask about a nucleus, and write screenshots."""
     import napari
     from less_painting import rest, wait_for
 
-    from napari_unet.image_io import read_image
+    from napari_unet.sample_data import nuclei_2d
 
-    source = read_image(image)
+    sample = nuclei_2d()
     viewer = napari.Viewer(title="U-Net Live")
     viewer.window.resize(*SIZE)
-    viewer.add_image(
-        source.read(0)[0], name="nuclei", scale=(0.5, 0.5), units=("um", "um")
-    )
+    size = {"scale": sample.voxel_size, "units": (sample.unit,) * 2}
+    layer = viewer.add_image(sample.image, name=sample.name, **size)
+    layer.contrast_limits = np.percentile(sample.image, (0.5, 99.8))
     _, widget = viewer.window.add_plugin_dock_widget(
         "napari-unet-live", "Predict U-Net"
     )
@@ -47,7 +48,7 @@ def pictures(image: Path, model: Path, folder: Path) -> None:
     offset = [start for start, _ in widget.tuning.run.request.box]
     widget.tuning.preview.setChecked(False)
     widget.tuning.folded.collapse(animate=False)
-    widget.why.ask((point + offset) * 0.5)
+    widget.why.ask((point + offset) * np.array(sample.voxel_size))
     wait_for(lambda: not widget.why.run.active)
     viewer.camera.zoom *= 2.5
     rest(1.0)
@@ -58,4 +59,4 @@ def pictures(image: Path, model: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    pictures(*(Path(argument) for argument in sys.argv[1:4]))
+    pictures(*(Path(argument) for argument in sys.argv[1:3]))

@@ -75,7 +75,7 @@ def test_blocks_in_a_store_give_what_the_whole_gives(
     how = {"objects": wishes, "mask": mask, **EXACT}
     plain = exhaust(predict(model, source, **EXACT)).labels
     whole = exhaust(predict(model, source, **how)).labels
-    assert whole.max() > 1
+    assert whole.any()
     assert not np.array_equal(whole > 0, plain > 0)
     path = tmp_path / "labels.ome.zarr"
     result = exhaust(predict_to_store(model, source, path, **how))
@@ -182,5 +182,5 @@ def test_the_command_takes_settings_and_masks_and_notices_other_ones(
     # The same again leaves it alone; other settings do not.
     main([*call, "--device", "cpu"])
     assert "1 of 2 images were segmented before" in capsys.readouterr().err
-    assert main([*call, "--max-size", "wide"]) == 2
+    assert main([*call, "--max-size", "wide"]) == 1
     assert "give a size such as" in capsys.readouterr().err

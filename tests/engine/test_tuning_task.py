@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 import time
 from pathlib import Path
@@ -9,18 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from napari_unet.data.classes import object_classes
 from napari_unet.data.source import ImageSource
 from napari_unet.engine.context import TaskContext, TaskStopped
 from napari_unet.engine.tasks import predict
 from napari_unet.engine.tuning_task import keep_settings, tune
-from napari_unet.models.info import ModelInfo
 from napari_unet.models.model import Model
 from napari_unet.models.model_file import read_info
-from napari_unet.networks.info import NetworkInfo
-from napari_unet.networks.registry import build_network
 from napari_unet.segmentation.settings import DecoderInfo
 from napari_unet.workflows import exhaust
 from napari_unet.workflows import predict as predict_image
@@ -28,41 +24,32 @@ from napari_unet.workflows import predict as predict_image
 SHAPE = (90, 110)
 
 
+def _helpers() -> Any:
+    """The model and image of the tests of any size."""
+    path = Path(__file__).parents[1] / "test_any_size.py"
+    spec = importlib.util.spec_from_file_location("any_size", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+ANY = _helpers()
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights, whose maps have many objects."""
-    network = NetworkInfo(
-        name="unet",
-        arguments={
-            "n_in": 1,
-            "n_out": 2,
-            "channels": [6, 8],
-            "strides": [[2, 2]],
-            "kernels": [[3, 3], [3, 3]],
-            "convolutions": [1, 1],
-            "stem": [1, 1],
-        },
+    """A model whose maps follow the brightness."""
+    folder = tmp_path_factory.mktemp("model")
+    made: Path = ANY.make_model("objects").save(
+        folder / "bright.bioimage.io.zip", quick=True
     )
-    torch.manual_seed(2)
-    built = build_network(network)
-    for parameter in built.parameters():
-        torch.nn.init.normal_(parameter, std=0.4)
-    info = ModelInfo(
-        name="random",
-        task="objects",
-        spatial="YX",
-        n_channels=1,
-        classes=object_classes(0),
-        network=network,
-        decoder=DecoderInfo(prominence=0.02, min_size=3),
-    )
-    return Model(built.eval(), info).save(
-        tmp_path_factory.mktemp("model") / "random.bioimage.io.zip", quick=True
-    )
+    return made
 
 
 def pixels() -> np.ndarray:
-    return np.random.default_rng(0).random(SHAPE).astype(np.float32)
+    return np.asarray(ANY.image(SHAPE))
 
 
 def params(model: Path, **more: Any) -> dict[str, Any]:
@@ -202,5 +189,5 @@ def test_settings_can_be_kept_in_the_model(model: Path, tmp_path: Path) -> None:
     )
     keep_settings(made)
     decoder = read_info(copy).decoder
-    assert decoder == DecoderInfo(prominence=0.02, min_size=12, one_piece=True)
+    assert decoder == DecoderInfo(min_size=12, one_piece=True)
     assert whole(copy).max() > 0
