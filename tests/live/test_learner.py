@@ -27,7 +27,7 @@ def batch(shape: tuple[int, ...] = (2, 8, 8), k: int = 3, **options: Any) -> Bat
 
 def gradient(loss: Any, logits: torch.Tensor, *args: Any) -> torch.Tensor:
     logits = logits.detach().clone().requires_grad_()
-    loss(logits, *args).backward()
+    loss(logits, *args, 0.5).backward()
     assert logits.grad is not None
     return logits.grad
 
@@ -74,6 +74,17 @@ def test_weights_make_rare_classes_count() -> None:
     rare = gradient(strokes_loss, logits, given, torch.tensor([1.0, 1.0, 5.0]))
     here = given.index == 2
     assert rare[:, 2][here].abs().sum() > 1.5 * even[:, 2][here].abs().sum()
+
+
+def test_strokes_that_are_known_teach_nothing_more() -> None:
+    """Exceptions that are learnt by heart would spread to where they are none."""
+    index = torch.zeros(1, 1, 2, dtype=torch.int64)
+    given = batch((1, 1, 2), 2, index=index)
+    logits = torch.zeros(1, 2, 1, 2)
+    logits[0, 0] = torch.tensor([1.5, 3.0])  # 0.82 and 0.95 for the right class
+    found = gradient(strokes_loss, logits, given, torch.ones(2)).abs().sum(1)[0, 0]
+    assert found[0] > 0.01
+    assert found[1] == 0
 
 
 @pytest.mark.parametrize("loss", [strokes_loss, objects_strokes_loss])

@@ -72,11 +72,16 @@ def fit_classifier(
         classifier.parameters(), lr=RATE, weight_decay=WEIGHT_DECAY, fused=True
     )
     members = classifier.members
-    for step in range(STEPS):
+    # Every class as often as any other: how much of each was painted says nothing
+    # about how much of it there is.
+    chance = 1 / torch.bincount(target)[target]
+    shape = (members, DRAWN)
+    draws = torch.multinomial(
+        chance, STEPS * members * DRAWN, replacement=True, generator=generator
+    ).view(STEPS, *shape)
+    for step, drawn in enumerate(draws):
         for group in optimizer.param_groups:
             group["lr"] = RATE * (1 - step / STEPS)
-        shape = (members, DRAWN)
-        drawn = torch.randint(len(target), shape, generator=generator)
         x = values[drawn]
         x = x + NOISE * torch.randn(x.shape, generator=generator)
         kept = torch.rand((members, 1, x.shape[2]), generator=generator) >= DROPOUT

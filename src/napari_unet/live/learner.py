@@ -53,6 +53,12 @@ TRUST = 0.5
 """Share of the U-Net in the answer once it has learnt a while."""
 TRUST_STEPS = 60
 """Steps in which that share reaches two thirds of itself."""
+FIRST_BELIEF, LAST_BELIEF = 0.5, 3.5
+"""Weight of what the classifier holds true where nobody painted, against the strokes:
+the U-Net is free at first to find what takes context, and soon knows the strokes by
+heart; from then on they would only lead it astray."""
+BELIEF_STEPS = 150
+"""Steps in which that weight goes two thirds of its way."""
 
 
 class LiveLearner:
@@ -307,7 +313,9 @@ class LiveLearner:
         if batch.belief is None:
             raise RuntimeError("a patch came without beliefs")
         loss = strokes_loss if self.task == "classes" else objects_strokes_loss
-        return loss(logits, batch, self._weights.to(logits.device))
+        rise = 1 - math.exp(-self.step_count / BELIEF_STEPS)
+        belief_weight = FIRST_BELIEF + rise * (LAST_BELIEF - FIRST_BELIEF)
+        return loss(logits, batch, self._weights.to(logits.device), belief_weight)
 
     # Keeping -------------------------------------------------------------------------
 
