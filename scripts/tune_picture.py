@@ -19,6 +19,7 @@ def pictures(model: Path, folder: Path) -> None:
     from less_painting import rest, wait_for
 
     from napari_unet.sample_data import nuclei_2d
+    from napari_unet.widgets.navigation import camera_of
 
     sample = nuclei_2d()
     viewer = napari.Viewer(title="U-Net Live")
@@ -50,7 +51,7 @@ def pictures(model: Path, folder: Path) -> None:
     widget.tuning.folded.collapse(animate=False)
     widget.why.ask((point + offset) * np.array(sample.voxel_size))
     wait_for(lambda: not widget.why.run.active)
-    viewer.camera.zoom *= 2.5
+    camera_of(viewer).zoom *= 2.5
     rest(1.0)
     viewer.window.screenshot(
         path=str(folder / "why.png"), flash=False, canvas_only=False
