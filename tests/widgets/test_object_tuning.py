@@ -195,9 +195,9 @@ def test_a_mask_goes_along_and_one_of_another_size_is_told(
 ) -> None:
     good = viewer.add_labels(np.ones((64, 80), int), name="good")
     bad = viewer.add_labels(np.ones((5, 5), int), name="bad")
-    widget.mask.layer.value = bad
+    widget.outside.layer.value = bad
     assert "The mask has 5 × 5 pixels" in widget.panel.problem.text()
-    widget.mask.layer.value = good
+    widget.outside.layer.value = good
     assert widget.panel.problem.text() == ""
     widget.panel.button.click()
     assert engine.job.inputs["mask"].shape == (64, 80)

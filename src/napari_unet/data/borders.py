@@ -60,7 +60,7 @@ class BorderWeights:
         touching = _touching(instances)
         index = np.where(touching & (target.index > 0), 0, target.index)
         apart = np.where(touching, 0, instances)
-        spacing = np.asarray(voxel_size) / min(voxel_size)
+        spacing = [size / min(voxel_size) for size in voxel_size]
         first, second = two_distances(apart, spacing, REACH * self.sigma)
         bonus = np.exp(-((first + second) ** 2) / (2 * self.sigma**2))
         weight = 1 + self.weight * bonus * (index == 0)

@@ -116,10 +116,7 @@ class PatchSampler:
         image = torch.from_numpy(np.stack([d[0] for d in drawn]))
         index = torch.from_numpy(np.stack([d[1] for d in drawn]).astype(np.int64))
         distance, values, weight = (
-            None
-            if drawn[0][2][k] is None
-            else torch.from_numpy(np.stack([d[2][k] for d in drawn]))
-            for k in range(3)
+            _stacked([d[2][k] for d in drawn]) for k in range(3)
         )
         return Batch(image, index, distance, values=values, weight=weight)
 
@@ -140,6 +137,12 @@ class PatchSampler:
         start = [s - m for s, m in zip(start, self.margin, strict=True)]
         size = [d + 2 * m for d, m in zip(self.patch_size, self.margin, strict=True)]
         return _cut(item, start, size)
+
+
+def _stacked(maps: Sequence[NDArray[Any] | None]) -> Tensor | None:
+    """The same map of several patches; None where there is none."""
+    there = [m for m in maps if m is not None]
+    return torch.from_numpy(np.stack(there)) if there else None
 
 
 def _place(anchor: int, size: int, length: int, jitter: float) -> int:

@@ -43,16 +43,17 @@ def tune(context: TaskContext) -> dict[str, Any]:
     if region is None:
         raise ValueError("a view was expected")
     outer = grown(region, image)
-    how = {"views": bool(params.get("views")), "resample": bool(params.get("resample"))}
-    maps = np.zeros((2 + how["views"], 1, *(b - a for a, b in outer)), np.float32)
+    views, resample = bool(params.get("views")), bool(params.get("resample"))
+    maps = np.zeros((2 + views, 1, *(b - a for a, b in outer)), np.float32)
     events = predict(
         model,
         image,
         samples=params["samples"],
         region=outer,
         probabilities_out=maps,
+        views=views,
+        resample=resample,
         stop=context.stop_requested,
-        **how,
     )
     result = exhaust(events, lambda event: context.emit(as_message(event)))
     if not result.complete:
@@ -70,7 +71,7 @@ def tune(context: TaskContext) -> dict[str, Any]:
         ),
         inside=within,
     )
-    info = prepare(model, image, Options(resample=how["resample"])).info
+    info = prepare(model, image, Options(resample=resample)).info
     context.emit({"event": "MapsReady"})
     while not context.stop_requested():
         messages = context.messages()

@@ -19,7 +19,7 @@ from napari_unet.widgets.navigation import camera_of
 from napari_unet.widgets.object_controls import ObjectControls
 from napari_unet.widgets.placement import displayed_box
 from napari_unet.widgets.prediction_run import Box, PredictionRequest
-from napari_unet.widgets.style import Colors, Message
+from napari_unet.widgets.style import Colors, Message, Tone
 from napari_unet.widgets.tuning_run import KeepRun, TuningRun, view_request
 
 if TYPE_CHECKING:
@@ -299,7 +299,7 @@ class ObjectTuning(QWidget):
         if self.keeper.state == "done":
             self.kept.emit()
         self._say()
-        tone = "good" if self.keeper.state == "done" else "problem"
+        tone: Tone = "good" if self.keeper.state == "done" else "problem"
         self.message.say(self.keeper.message, tone)
 
     def _say(self) -> None:

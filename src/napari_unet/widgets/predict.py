@@ -78,7 +78,7 @@ class PredictWidget(DockWidget):
             tooltip="Add one image layer for each map that the network makes",
         )
         form.addRow("Region", self.region.native)
-        self.mask = MaskChoice(self.viewer, form)
+        self.outside = MaskChoice(self.viewer, form)
         form.addRow("", self.probabilities.native)
         self.views = CheckBox(
             text="Average over flips and turns",
@@ -116,8 +116,8 @@ class PredictWidget(DockWidget):
         self.add(self.recipe)
         self.add_device_line()
         self.layer_news.changed.connect(self.image.refresh)
-        self.layer_news.changed.connect(self.mask.refresh)
-        self.mask.changed.connect(self.check)
+        self.layer_news.changed.connect(self.outside.refresh)
+        self.outside.changed.connect(self.check)
         self.tuning.controls.changed.connect(self.check)
         self.tuning.apply_wanted.connect(self._on_apply)
         self.tuning.kept.connect(self.model.refresh)
@@ -176,8 +176,8 @@ class PredictWidget(DockWidget):
             store_group=group,
             resample=bool(self.resample.value),
             objects=self.tuning.wishes() if info.task == "objects" else {},
-            mask=self.mask.array(image.source),
-            layers=(*self.image.layers(), self.mask.layer.value),
+            mask=self.outside.array(image.source),
+            layers=(*self.image.layers(), self.outside.layer.value),
         )
 
     def _recipe(self) -> Callable[[], Recipe]:

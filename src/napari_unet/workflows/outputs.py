@@ -80,7 +80,7 @@ class Outputs:
         region: Box | None,
         n_maps: int,
         labels: NDArray[np.int32] | None,
-        maps: NDArray[np.float16] | None,
+        maps: NDArray[Any] | None,
         dtype: type[np.int32] | type[np.float32] = np.int32,
     ) -> None:
         self.samples = range(source.n_samples) if samples is None else samples

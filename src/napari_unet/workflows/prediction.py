@@ -47,7 +47,7 @@ def predict(
     region: Box | None = None,
     labels_out: NDArray[np.int32] | None = None,
     probabilities: bool = False,
-    probabilities_out: NDArray[np.float16] | None = None,
+    probabilities_out: NDArray[Any] | None = None,
     views: bool = False,
     resample: bool = False,
     device: DeviceName = "auto",
@@ -71,7 +71,7 @@ def predict(
         `region` is given, ``S (Z) Y X``.
     probabilities : bool
         Whether the network's maps are wanted, too.
-    probabilities_out : ndarray of float16, optional
+    probabilities_out : ndarray of float16 or float32, optional
         Where they are written: `labels_out`'s shape after a first axis of maps.
     views : bool
         Average over flips and quarter turns: eight times the work. Where they disagree
