@@ -26,7 +26,8 @@ from napari_unet.data.annotation import Annotation
 from napari_unet.data.source import ImageSource
 from napari_unet.evaluation.pairs import Pair
 from napari_unet.evaluation.report import report_html
-from napari_unet.evaluation.run import Evaluation, evaluate_pairs, known_values
+from napari_unet.evaluation.results import Evaluation
+from napari_unet.evaluation.run import evaluate_pairs, known_values
 from napari_unet.evaluation.settings import EvaluationSettings
 from napari_unet.evaluation.tables import as_dict, pooled_objects
 from napari_unet.image_io import pair_folders, read_image, read_labels, write_labels

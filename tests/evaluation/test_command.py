@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -122,9 +123,9 @@ def test_a_model_is_scored_and_stressed(
         task = "objects"
 
         def open(self, files: Any, settings: Any, size: Any, change: str = "") -> Any:
-            self._model = type(
-                "M", (), {"info": type("I", (), {"ndim": 2, "classes": []})}
-            )
+            cool = SimpleNamespace(temperature=1.0)
+            info = SimpleNamespace(ndim=2, classes=[], calibration=cool)
+            self._model = SimpleNamespace(info=info)
             return super().open(files, settings, size, change)
 
         def _segment(self, source: ImageSource) -> Any:

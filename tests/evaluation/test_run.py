@@ -15,7 +15,8 @@ from napari_unet.errors import ConfigError, DataError
 from napari_unet.evaluation import tables
 from napari_unet.evaluation.pairs import make_pair
 from napari_unet.evaluation.report import report_html
-from napari_unet.evaluation.run import Perturbed, evaluate_pairs, known_values
+from napari_unet.evaluation.results import Perturbed
+from napari_unet.evaluation.run import evaluate_pairs, known_values
 from napari_unet.evaluation.settings import evaluation_settings
 from napari_unet.evaluation.tallies import Key
 from napari_unet.generators import exhaust

@@ -20,14 +20,9 @@ from napari_unet.errors import DataError
 from napari_unet.evaluation import tables
 from napari_unet.evaluation.pairs import Pair, PairFiles, find_pairs, open_pair
 from napari_unet.evaluation.report import PICTURES, report_html
+from napari_unet.evaluation.results import Evaluation, Perturbed
 from napari_unet.evaluation.robustness import CHANGES, perturbed
-from napari_unet.evaluation.run import (
-    Evaluation,
-    ImageScored,
-    Perturbed,
-    evaluate_pairs,
-    file_values,
-)
+from napari_unet.evaluation.run import ImageScored, evaluate_pairs, file_values
 from napari_unet.evaluation.settings import EvaluationSettings, evaluation_settings
 from napari_unet.evaluation.tallies import Key
 from napari_unet.evaluation.writing import write_text

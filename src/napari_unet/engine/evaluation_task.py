@@ -11,8 +11,8 @@ from napari_unet.engine.context import TaskContext, TaskStopped
 from napari_unet.evaluation import tables
 from napari_unet.evaluation.pairs import Pair, find_pairs, make_pair, open_pair
 from napari_unet.evaluation.report import PICTURES, report_html
+from napari_unet.evaluation.results import Evaluation
 from napari_unet.evaluation.run import (
-    Evaluation,
     ImageScored,
     evaluate_pairs,
     file_values,

@@ -10,7 +10,7 @@ from html import escape
 from napari_unet import __version__
 from napari_unet.evaluation import charts
 from napari_unet.evaluation.kinds import COLORS, Kind
-from napari_unet.evaluation.run import Evaluation, ImageResult
+from napari_unet.evaluation.results import Evaluation, ImageResult
 from napari_unet.evaluation.tables import (
     SHORT,
     between,

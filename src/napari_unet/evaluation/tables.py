@@ -9,7 +9,7 @@ from typing import Any
 
 from napari_unet import __version__
 from napari_unet.evaluation.kinds import OBJECTS, REGIONS, Kind
-from napari_unet.evaluation.run import Evaluation, Score
+from napari_unet.evaluation.results import Evaluation, Score
 from napari_unet.evaluation.tallies import Key
 from napari_unet.metrics import ObjectCounts, class_scores, pool
 
