@@ -80,6 +80,8 @@ def test_the_architecture_file_needs_torch_alone(task, tmp_path):
     assert "napari_unet." not in source
 
 
+# Torch says that TorchScript will go.
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("task", ["classes", "objects", "regression"])
 @pytest.mark.parametrize(("name", "ndim"), [("unet", 3), ("pixel_unet", 2)])
 def test_torchscript_gives_the_test_output_at_any_size(task, name, ndim, tmp_path):

@@ -18,7 +18,7 @@ from napari_unet.networks.registry import Network, build_network
 MAX_ARGUMENTS = 1000
 LARGEST_ARGUMENT = 100_000
 """No width, stride or count of a network is larger."""
-MAX_CALLS = 100_000
+MAX_CALLS = 30_000
 """Calls into torch while a network is built; a deep one takes some thousands."""
 MAX_REACH = 8192
 """Largest divisor and halo in voxels."""
