@@ -195,6 +195,9 @@ def _start(threads: int, log: IO[bytes] | int) -> subprocess.Popen[bytes]:
     environment = dict(os.environ)
     for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM"):
         environment[f"{name}_NUM_THREADS"] = str(threads)
+    # Tasks run in threads: only in a common arena large blocks are used again, see
+    # prediction/allocator.py.
+    environment.setdefault("MALLOC_ARENA_MAX", "1")
     environment["PYTHONUNBUFFERED"] = "1"
     environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"
     return subprocess.Popen(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, cast
@@ -29,6 +29,7 @@ from napari_unet.device import (
 from napari_unet.errors import DataError
 from napari_unet.networks.blocks import fold_batch_norm
 from napari_unet.networks.registry import Network
+from napari_unet.prediction.allocator import large_blocks_kept
 from napari_unet.prediction.batches import Batch, TileMaps, Wanted, Work
 from napari_unet.prediction.fusion import fuse_relu
 from napari_unet.prediction.memory import largest_tile, measure_bytes_per_voxel
@@ -201,6 +202,18 @@ class Predictor:
         DataError
             If even the CPU has too little memory for the smallest tile.
         """
+        on_cpu = self.device.type == "cpu"
+        with large_blocks_kept() if on_cpu else nullcontext():
+            yield from self._run_all(source, intensity, work, wanted, stop)
+
+    def _run_all(
+        self,
+        source: ImageSource,
+        intensity: IntensityRange,
+        work: Iterable[Work],
+        wanted: Wanted,
+        stop: Stop,
+    ) -> Iterator[TileMaps | MemoryNote]:
         queue = ReadAhead(work, lambda batch: self._read(batch, source))
         running: Batch | None = None
         try:
