@@ -128,7 +128,7 @@ def test_rows_move_the_viewer_and_kinds_can_be_left_out(
     stack = [np.stack([np.zeros_like(p), p, np.zeros_like(p)]) for p in pair]
     choose(widget, stack)
     widget.viewer.dims.set_current_step(0, 0)
-    widget.evaluate()
+    widget.start()
     answer(engine)
     errors = widget.view.errors
     assert errors.rowCount() == 2
@@ -160,7 +160,7 @@ def test_the_rule_is_remembered_and_sparse_references_count_only_where_painted(
     made[5:9, 2:6], made[5:9, 20:24] = 1, 2  # the second lies where nobody looked
     layer, _ = choose(widget, (truth, made))
     widget.rule.value = "sparse"
-    widget.evaluate()
+    widget.start()
     answer(engine)
     result = widget.run.result
     assert result is not None
@@ -179,7 +179,7 @@ def test_tables_and_reports_are_written(
     image = widget.viewer.add_image(np.random.default_rng(0).random((60, 80)))
     truth, _ = choose(widget, pair)
     assert not widget.save_scores.isEnabled()
-    widget.evaluate()
+    widget.start()
     answer(engine)
     assert widget.save_scores.isEnabled()
     widget.save_csv(tmp_path / "s.csv")
@@ -214,7 +214,7 @@ def test_folders(
     widget.folders.labels.edit.setText(str(tmp_path / "t"))
     assert "Rule" in problem(widget)
     widget.rule.value = "complete"
-    widget.evaluate()
+    widget.start()
     answer(engine)
     assert "2 images" in widget.panel.status.text()
     assert widget.view.errors.rowCount() == 4
@@ -233,7 +233,7 @@ def test_classes_and_pieces(widget: EvaluateWidget, engine: Any) -> None:
     widget.task.value = "classes"
     assert not widget.pieces.native.isHidden()
     widget.pieces.value = True
-    widget.evaluate()
+    widget.start()
     answer(engine)
     result = widget.run.result
     assert result is not None
@@ -245,13 +245,13 @@ def test_layers_may_go_and_the_widget_may_close_meanwhile(
     widget: EvaluateWidget, engine: Any, pair: Any, qtbot: Any
 ) -> None:
     choose(widget, pair)
-    widget.evaluate()
+    widget.start()
     widget.viewer.layers.clear()
     answer(engine)
     assert [layer.name for layer in widget.viewer.layers] == ["errors of net"]
     viewer = widget.viewer
     choose(widget, pair)
-    widget.evaluate()
+    widget.start()
     with qtbot.waitSignal(widget.destroyed, timeout=10_000):
         viewer.window.remove_dock_widget(widget)
         widget.deleteLater()
@@ -263,7 +263,7 @@ def test_an_error_of_the_engine_is_shown(
     widget: EvaluateWidget, engine: Any, pair: Any
 ) -> None:
     choose(widget, pair)
-    widget.evaluate()
+    widget.start()
     engine.job.end("failed", error="The disk is full.")
     assert widget.panel.status.text() == "The disk is full."
     assert not widget.save_scores.isEnabled()

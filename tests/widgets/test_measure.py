@@ -84,7 +84,7 @@ def answer(engine: Any) -> None:
 def measured(widget: MeasureWidget, engine: Any, **more: Any) -> Labels:
     layer = widget.viewer.add_labels(objects(), name="cells", **{**PLACE, **more})
     widget.labels.choose(layer)
-    widget.measure()
+    widget.start()
     answer(engine)
     return layer
 
@@ -151,7 +151,7 @@ def test_images_can_be_left_out(widget: MeasureWidget, engine: Any) -> None:
     widget.labels.choose(layer)
     widget.use_images([first])
     assert widget.images.text() == "a"
-    widget.measure()
+    widget.start()
     assert engine.job.params["channels"] == ["a"]
 
 
@@ -232,7 +232,7 @@ def test_edits_make_the_table_old(
     layer = widget.viewer.add_labels(objects(), **PLACE)
     layer.paint((1, 5, 5), 3)
     widget.labels.choose(layer)
-    widget.measure()
+    widget.start()
     answer(engine)
     widget.viewer.dims.set_current_step(0, 1)  # looking around changes nothing
     assert widget.stale.text() == ""
@@ -243,14 +243,14 @@ def test_edits_make_the_table_old(
     else:
         layer.data = objects()
     assert "press Measure again" in widget.stale.text()
-    widget.measure()
+    widget.start()
     assert widget.stale.text() == ""
 
 
 def test_edits_while_measuring_are_told(widget: MeasureWidget, engine: Any) -> None:
     layer = widget.viewer.add_labels(objects(), **PLACE)
     widget.labels.choose(layer)
-    widget.measure()
+    widget.start()
     layer.paint((1, 5, 5), 3)
     answer(engine)
     assert "press Measure again" in widget.stale.text()
@@ -319,7 +319,7 @@ def test_features_are_added_to_those_of_the_user(
     )
     widget.labels.choose(layer)
     for _ in range(2):
-        widget.measure()
+        widget.start()
         answer(engine)
         features = layer.features.set_index("index")
         assert features.loc[2, "class"] == "cell"
@@ -332,7 +332,7 @@ def test_features_are_added_to_those_of_the_user(
 def test_the_layer_may_go(widget: MeasureWidget, engine: Any) -> None:
     layer = widget.viewer.add_labels(objects(), **PLACE)
     widget.labels.choose(layer)
-    widget.measure()
+    widget.start()
     widget.viewer.layers.remove(layer)
     answer(engine)
     assert widget.view.objects.rowCount() == 3
@@ -344,7 +344,7 @@ def test_the_layer_may_go(widget: MeasureWidget, engine: Any) -> None:
 def test_no_objects_are_told(widget: MeasureWidget, engine: Any) -> None:
     layer = widget.viewer.add_labels(np.zeros((9, 9), int))
     widget.labels.choose(layer)
-    widget.measure()
+    widget.start()
     answer(engine)
     assert "every value of these labels is 0" in widget.panel.status.text()
     assert not widget.save.isEnabled()
@@ -352,7 +352,7 @@ def test_no_objects_are_told(widget: MeasureWidget, engine: Any) -> None:
 
 def test_a_failed_run_keeps_the_last_table(widget: MeasureWidget, engine: Any) -> None:
     measured(widget, engine)
-    widget.measure()
+    widget.start()
     engine.job.end("failed", error="The disk is gone: plug it in.")
     assert widget.view.objects.rowCount() == 3
     assert widget.panel.status.text() == "The disk is gone: plug it in."

@@ -16,7 +16,6 @@ from napari_unet.evaluation.writing import write_text
 from napari_unet.widgets.annotation_layer import remember_rule, rule_of
 from napari_unet.widgets.annotation_section import MEANINGS, RULES, TASKS
 from napari_unet.widgets.box_layer import is_preview
-from napari_unet.widgets.dock import DockWidget
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.evaluate_folders import FolderSection
 from napari_unet.widgets.evaluate_run import (
@@ -29,8 +28,8 @@ from napari_unet.widgets.evaluate_view import ResultView
 from napari_unet.widgets.layer_choice import LayerChoice
 from napari_unet.widgets.navigation import Flash, move_to
 from napari_unet.widgets.placement import result_layer
-from napari_unet.widgets.progress import RunPanel
 from napari_unet.widgets.readings import layer_shape, level_zero
+from napari_unet.widgets.run_dock import RunDock
 from napari_unet.widgets.style import Colors, Message, narrow, show_row
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ ERRORS = "unet errors"
 KINDS_COMPARED = [("Two layers", "layers"), ("Two folders", "folders")]
 
 
-class EvaluateWidget(DockWidget):
+class EvaluateWidget(RunDock):
     """The *Evaluate* dock widget."""
 
     def __init__(
@@ -54,8 +53,7 @@ class EvaluateWidget(DockWidget):
         self._shown: Layer | None = None
         """The layer that rows of the list refer to."""
         self._make_form()
-        self.panel = RunPanel(self.run, "Evaluate")
-        self.add(self.panel)
+        self.add_run("Evaluate")
         self.view = ResultView()
         self.add(self.view)
         self.add(self._make_buttons())
@@ -124,11 +122,9 @@ class EvaluateWidget(DockWidget):
         self.folders.changed.connect(self._on_folders)
         self.task.changed.connect(self._on_task)
         self.rule.changed.connect(self._on_rule)
-        self.panel.button.clicked.connect(self.evaluate_or_stop)
         self.save_scores.clicked.connect(self._ask_for_csv)
         self.save_report.clicked.connect(self._ask_for_report)
         self.view.chosen.connect(self.go_to)
-        self.run.ended.connect(self._on_ended)
         self.run.changed.connect(self._allow)
 
     # What is chosen --------------------------------------------------------------
@@ -257,35 +253,13 @@ class EvaluateWidget(DockWidget):
             return level_zero(image), "C" + axes
         return None, ""
 
-    def check(self, _: Any = None) -> None:
-        """Say what is wrong beside the controls, or allow Evaluate."""
-        try:
-            self.request()
-        except UserError as error:
-            self.panel.set_problem(str(error))
-        else:
-            self.panel.set_problem("")
-
     # Comparing -------------------------------------------------------------------
 
-    def evaluate_or_stop(self) -> None:
-        """What the button does."""
-        if self.run.active:
-            self.run.stop()
-        else:
-            self.evaluate()
-
-    def evaluate(self) -> None:
-        """Compare what is chosen now."""
-        try:
-            request = self.request()
-        except UserError as error:
-            self.panel.set_problem(str(error))
-            return
+    def begin(self, request: EvaluationRequest) -> None:
         self.note.say("")
         self.view.show_result(None)
         self._shown = None
-        self.run.start(request)
+        super().begin(request)
 
     def _on_ended(self) -> None:
         result = self.run.result
@@ -374,17 +348,14 @@ class EvaluateWidget(DockWidget):
 
     def apply_theme(self, _: Any = None) -> Colors:
         colors = super().apply_theme()
-        for part in (self.panel, self.view, self.note, self.meaning):
+        for part in (self.view, self.note, self.meaning):
             part.set_colors(colors)
         return colors
 
     def close_parts(self) -> None:
         super().close_parts()
-        self.panel.close_run()
         self._flash.close()
-        self.run.ended.disconnect(self._on_ended)
         self.run.changed.disconnect(self._allow)
-        self.run.stop()
 
 
 def _words(layer: Labels) -> str:

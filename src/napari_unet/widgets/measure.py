@@ -20,7 +20,6 @@ from qtpy.QtWidgets import (
 
 from napari_unet.errors import DataError, UserError
 from napari_unet.measure.table import ObjectTable
-from napari_unet.widgets.dock import DockWidget
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.layer_choice import LayerChoice
 from napari_unet.widgets.measure_layers import (
@@ -34,8 +33,8 @@ from napari_unet.widgets.measure_layers import (
 from napari_unet.widgets.measure_link import ObjectLink, undo_steps
 from napari_unet.widgets.measure_run import MeasureRequest, MeasureRun
 from napari_unet.widgets.measure_table import ObjectView
-from napari_unet.widgets.progress import RunPanel
 from napari_unet.widgets.readings import level_zero
+from napari_unet.widgets.run_dock import RunDock
 from napari_unet.widgets.style import Colors, Message, narrow
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
 NO_CLASSES = "none"
 
 
-class MeasureWidget(DockWidget):
+class MeasureWidget(RunDock):
     """The *Measure objects* dock widget."""
 
     def __init__(
@@ -82,8 +81,7 @@ class MeasureWidget(DockWidget):
         form.addRow("Brightness in", self.images)
         form.addRow("Classes from", self.classes.native)
         form.addRow("", self.solidity.native)
-        self.panel = RunPanel(self.run, "Measure")
-        self.add(self.panel)
+        self.add_run("Measure")
         self.stale = Message("problem")
         self.add(self.stale)
         self.view = ObjectView()
@@ -112,12 +110,10 @@ class MeasureWidget(DockWidget):
         return row
 
     def _connect(self) -> None:
-        self.panel.button.clicked.connect(self.measure_or_stop)
         self.boxes.clicked.connect(self.add_boxes)
         self.save.clicked.connect(self._ask_and_save)
         self.layer_news.changed.connect(self._on_layers)
         self.labels.changed.connect(self._on_choice)
-        self.run.ended.connect(self._on_ended)
         self.view.chosen.connect(self.link.show)
         self.link.picked.connect(self.view.choose)
         self.link.edited.connect(self._on_edited)
@@ -158,15 +154,6 @@ class MeasureWidget(DockWidget):
             class_names={} if classes is None else class_names_of(classes),
             solidity=bool(self.solidity.value),
         )
-
-    def check(self) -> None:
-        """Say what is wrong beside the controls, or allow Measure."""
-        try:
-            self.request()
-        except UserError as error:
-            self.panel.set_problem(str(error))
-        else:
-            self.panel.set_problem("")
 
     def _on_layers(self) -> None:
         self.labels.refresh()
@@ -220,26 +207,13 @@ class MeasureWidget(DockWidget):
 
     # Measuring -------------------------------------------------------------------
 
-    def measure_or_stop(self) -> None:
-        """What the button does."""
-        if self.run.active:
-            self.run.stop()
-        else:
-            self.measure()
-
-    def measure(self) -> None:
-        """Measure what is chosen now."""
-        try:
-            request = self.request()
-        except UserError as error:
-            self.panel.set_problem(str(error))
-            return
+    def begin(self, request: MeasureRequest) -> None:
         layer = self.labels.layer.value
         self._pending = layer, _state(layer)
         self.link.untie()
         self.stale.say("")
         self.note.say("")
-        self.run.start(request)
+        super().begin(request)
 
     def _on_ended(self) -> None:
         pending, self._pending = self._pending, None
@@ -303,16 +277,13 @@ class MeasureWidget(DockWidget):
 
     def apply_theme(self, _: Any = None) -> Colors:
         colors = super().apply_theme()
-        for part in (self.panel, self.stale, self.note):
+        for part in (self.stale, self.note):
             part.set_colors(colors)
         return colors
 
     def close_parts(self) -> None:
         super().close_parts()
-        self.panel.close_run()
         self.link.close()
-        self.run.ended.disconnect(self._on_ended)
-        self.run.stop()
 
 
 def _state(layer: Labels) -> tuple[Any, ...]:

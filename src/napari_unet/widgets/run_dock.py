@@ -51,7 +51,11 @@ class RunDock(DockWidget):
         """What the button does."""
         if self.run.active:
             self.run.stop()
-            return
+        else:
+            self.start()
+
+    def start(self) -> None:
+        """Start with what is chosen now, or say what is wrong."""
         try:
             request = self.request()
         except UserError as error:
