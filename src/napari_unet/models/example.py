@@ -181,7 +181,8 @@ def _painted(maps: NDArray[np.float32], info: ModelInfo) -> NDArray[np.float64]:
     if info.task == "regression":
         value = maps[0]
         spread = (value - value.min()) / max(float(np.ptp(value)), 1e-12)
-        return spread[..., np.newaxis].repeat(3, axis=-1)
+        grey: NDArray[np.float64] = spread[..., np.newaxis].repeat(3, axis=-1)
+        return grey
     if info.task == "objects":
         if info.decoder is None:
             labels = (maps[0] > 0.5).astype(np.int32)
@@ -189,7 +190,8 @@ def _painted(maps: NDArray[np.float32], info: ModelInfo) -> NDArray[np.float64]:
             labels = decode_objects(maps[0], maps[1], info.decoder)
         colours = np.random.default_rng(1).uniform(0.25, 1.0, (labels.max() + 1, 3))
         colours[0] = 0
-        return colours[labels]
+        coloured: NDArray[np.float64] = colours[labels]
+        return coloured
     palette = np.array(
         [
             (0, 0, 0) if c.background else _rgb(c.color)
@@ -197,7 +199,8 @@ def _painted(maps: NDArray[np.float32], info: ModelInfo) -> NDArray[np.float64]:
         ],
         dtype=float,
     )  # fmt: skip
-    return palette[maps.argmax(axis=0)]
+    found: NDArray[np.float64] = palette[maps.argmax(axis=0)]
+    return found
 
 
 def _rgb(color: str) -> tuple[float, ...]:

@@ -79,7 +79,8 @@ def torchscript(maps: MapsNetwork, image: Tensor) -> bytes:
         # Torch says that TorchScript will go, and tells of shapes that it follows.
         warnings.simplefilter("ignore")
         try:
-            traced = torch.jit.trace(maps, image, check_trace=False)
+            jit: Any = torch.jit
+            traced = jit.trace(maps, image, check_trace=False)
             for probe in (image, other_size(maps.network, image)):
                 _compare(traced(probe), maps(probe), "TorchScript")
         except (RuntimeError, TypeError, ValueError) as error:
@@ -87,7 +88,7 @@ def torchscript(maps: MapsNetwork, image: Tensor) -> bytes:
                 f"This network cannot be written as TorchScript ({_first(error)})."
             ) from error
         buffer = io.BytesIO()
-        torch.jit.save(traced, buffer)
+        jit.save(traced, buffer)
     return buffer.getvalue()
 
 

@@ -154,11 +154,11 @@ class ForeignNetwork(nn.Module):
             stop = [
                 min(c + b, n) for c, (_, b), n in zip(corner, inner, shape, strict=True)
             ]
-            target = tuple(
+            target: Any = tuple(
                 slice(c + a, e)
                 for c, (a, _), e in zip(corner, inner, stop, strict=True)
             )
-            taken = tuple(
+            taken: Any = tuple(
                 slice(a, e - c)
                 for c, (a, _), e in zip(corner, inner, stop, strict=True)
             )
@@ -173,8 +173,10 @@ class ForeignNetwork(nn.Module):
         # One by one: many packages take no more at a time.
         maps = torch.cat(
             [
-                brought_back(self._runner(laid_out(one, given)), answer).float()
-                for one in image.split(1)
+                brought_back(
+                    self._runner(laid_out(image[n : n + 1], given)), answer
+                ).float()
+                for n in range(len(image))
             ]
         )
         if maps.shape[2:] != image.shape[2:]:
@@ -366,7 +368,8 @@ def _torchscript(data: bytes, path: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch says that TorchScript will go
         try:
-            return torch.jit.load(io.BytesIO(data), map_location="cpu")
+            jit: Any = torch.jit
+            return jit.load(io.BytesIO(data), map_location="cpu")
         except (RuntimeError, ValueError) as error:
             raise damaged(path, "its weights cannot be read") from error
 

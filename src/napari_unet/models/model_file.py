@@ -166,18 +166,20 @@ def read_example(path: str | Path) -> NDArray[Any] | None:
     pixels = read_npy(data, path)
     if pixels.ndim != found.info.ndim + 2 or pixels.shape[1] != found.info.n_channels:
         raise damaged(path, "its test image does not fit")
-    return pixels[0]
+    first: NDArray[Any] = pixels[0]
+    return first
 
 
 def read_npy(data: bytes, path: Path) -> NDArray[Any]:
     """A NumPy array of numbers; errors as :func:`read_info`."""
     try:
-        array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+        array: Any = np.load(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError, OSError, MemoryError, TypeError) as error:
         raise damaged(path, "a test image cannot be read") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
         raise damaged(path, "a test image holds no numbers")
-    return array
+    numbers: NDArray[Any] = array
+    return numbers
 
 
 def rdf_name(archive: zipfile.ZipFile) -> str | None:

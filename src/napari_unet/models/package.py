@@ -83,11 +83,13 @@ def package_entries(
     entries = {WEIGHTS_NAME: weights_bytes(network)}
     entries[TEST_INPUT_NAME] = _npy(pixels[np.newaxis])
     entries[TEST_OUTPUT_NAME] = _npy(maps)
+    # Forms are traced and tried on the smallest image: they serve every size.
+    corner = image[(..., *(slice(0, n) for n in sizes.smallest))].contiguous()
     if forms.torchscript:
-        entries[TORCHSCRIPT_NAME] = torchscript(maps_network, image)
+        entries[TORCHSCRIPT_NAME] = torchscript(maps_network, corner)
     if forms.onnx:
         axes = [letter.lower() for letter in info.spatial]
-        entries[ONNX_NAME] = onnx(maps_network, image, axes)
+        entries[ONNX_NAME] = onnx(maps_network, corner, axes)
     if forms.picture:
         entries[COVER_NAME] = before_and_after(pixels, maps[0], info)
     elif example is not None and example.picture:
