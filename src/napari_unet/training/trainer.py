@@ -124,6 +124,8 @@ class Trainer:
         self.objective = make_objective(config.task, objective_settings(plan, config))
         self.progress = Progress()
         self.best: dict[str, Tensor] | None = None
+        self.score_interval: tuple[float, float] | None = None
+        """95 % interval of the score at the end, where it could be told."""
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         head: list[nn.Parameter] = []
@@ -298,8 +300,10 @@ class Trainer:
         maps = self.validation.maps(network, self.device, self.precision)
         calibration = self.validation.calibrate(maps)
         if not objects:
+            self.score_interval = self.validation.interval(maps, None)
             return calibration, None, self.progress.best_score
         decoder = self.validation.fit_decoder(maps)
+        self.score_interval = self.validation.interval(maps, decoder)
         return calibration, decoder, self.validation.score(maps, decoder)
 
     def value_errors(self, network: nn.Module) -> ValueErrors | None:

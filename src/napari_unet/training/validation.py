@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +44,12 @@ SCORE_NAMES: dict[Task, str] = {
     "objects": "mean AP@0.5:0.9",
     "regression": "R²",
 }
+
+
+LEAST_REGIONS = 5
+"""Held-out regions from which on an interval says something."""
+RESAMPLES = 300
+"""Draws for an interval of the score."""
 
 
 @dataclass(frozen=True)
@@ -138,14 +145,45 @@ class Validation:
             return float(np.nan_to_num(self.value_errors(maps).r2))
         if self.task == "objects":
             return self._object_score(maps, decoder or DecoderInfo())
+        return self._mean_dice(self._tables(maps))
+
+    def _tables(self, maps: Sequence[NDArray[np.float32]]) -> list[NDArray[np.int64]]:
         values = list(range(len(self.classes)))
-        background = 0 if self.classes[0].background else None
-        tables = [
+        return [
             confusion(t.index, m.argmax(axis=0), values)
             for t, m in zip(self._truths, maps, strict=True)
         ]
+
+    def _mean_dice(self, tables: Sequence[NDArray[np.int64]]) -> float:
+        values = list(range(len(self.classes)))
+        background = 0 if self.classes[0].background else None
         scores = class_scores(tables, values, background)
         return float(np.nan_to_num(scores.mean_dice))
+
+    def interval(
+        self, maps: Sequence[NDArray[np.float32]], decoder: DecoderInfo | None
+    ) -> tuple[float, float] | None:
+        """95 % interval of the score: held-out regions drawn with replacement.
+
+        ``None`` where there are too few regions to tell, and for values.
+        """
+        if self.task == "regression":
+            return None
+        score: Callable[[list[Any]], float]
+        units: list[Any]
+        if self.task == "objects":
+            units = self._matches(maps, decoder or DecoderInfo())
+            score = _mean_ap
+        else:
+            units, score = self._tables(maps), self._mean_dice
+        if len(units) < LEAST_REGIONS:
+            return None
+        draws = np.random.default_rng(0).integers(
+            len(units), size=(RESAMPLES, len(units))
+        )
+        found = [score([units[i] for i in draw]) for draw in draws]
+        low, high = np.nanpercentile(found, [2.5, 97.5])
+        return float(low), float(high)
 
     def value_errors(self, maps: Sequence[NDArray[np.float32]]) -> ValueErrors:
         """Errors over all held-out regions (``regression``)."""
@@ -158,14 +196,18 @@ class Validation:
     def _object_score(
         self, maps: Sequence[NDArray[np.float32]], decoder: DecoderInfo
     ) -> float:
-        counts = [
+        return _mean_ap(self._matches(maps, decoder))
+
+    def _matches(
+        self, maps: Sequence[NDArray[np.float32]], decoder: DecoderInfo
+    ) -> list[Any]:
+        return [
             match_objects(
                 t.instances, decode_objects(m[0], m[1], decoder), AP_THRESHOLDS
             )
             for t, m in zip(self._truths, maps, strict=True)
             if t.instances is not None
         ]
-        return pool(counts).mean_ap()
 
     def calibrate(self, maps: Sequence[NDArray[np.float32]]) -> CalibrationInfo:
         """Fit the temperature, and change the maps accordingly.
@@ -243,6 +285,10 @@ class Validation:
 def _ece(pairs: Sequence[tuple[NDArray[np.float32], NDArray[np.int16]]]) -> float:
     found = [reliability(m, index, tuple(range(len(m)))) for m, index in pairs]
     return sum(found[1:], found[0]).ece
+
+
+def _mean_ap(counts: Sequence[Any]) -> float:
+    return pool(counts).mean_ap()
 
 
 def _truth(region: Region, task: Task, classes: Sequence[ClassInfo]) -> _Truth:

@@ -243,6 +243,7 @@ class TrainingSetup:
             score=score,
             score_name=SCORE_NAMES[self.config.task] if score is not None else "",
             scores=self._value_scores(finished),
+            intervals=self._intervals(),
             seed=self.config.seed,
             device=describe(self.device, self.precision),
             config=self.config.model_dump(mode="json"),
@@ -278,6 +279,10 @@ class TrainingSetup:
     def _annotations(self) -> list[Annotation]:
         parts = self.split.training
         return list({id(p.annotation): p.annotation for p in parts}.values())
+
+    def _intervals(self) -> dict[str, tuple[float, float]]:
+        found = self.trainer.score_interval
+        return {} if found is None else {SCORE_NAMES[self.config.task]: found}
 
     def _objects(self) -> dict[str, int]:
         """Annotated objects, by the name of what they are."""
