@@ -270,7 +270,9 @@ def test_values_in_a_store_are_missing_until_they_are_made(
     assert 0 < np.isnan(half).mean() < 1
     assert exhaust(predict_to_store(model, source, path, **HOW)).complete
     whole = exhaust(predict(model, source, **HOW)).labels
-    np.testing.assert_array_equal(np.asarray(zarr.open_group(str(path))["0"]), whole)
+    # Tiles differ, and with them how sums are rounded.
+    found = np.asarray(zarr.open_group(str(path))["0"])
+    np.testing.assert_allclose(found, whole, atol=1e-5)
     assert "image-label" not in dict(zarr.open_group(str(path)).attrs)["ome"]
     # Values are no labels, and stay out of the image's group.
     row = batch(model, ome, tmp_path / "out", separate=True)
