@@ -84,7 +84,8 @@ def package_entries(
     entries[TEST_INPUT_NAME] = _npy(pixels[np.newaxis])
     entries[TEST_OUTPUT_NAME] = _npy(maps)
     # Forms are traced and tried on the smallest image: they serve every size.
-    corner = image[(..., *(slice(0, n) for n in sizes.smallest))].contiguous()
+    key: Any = (..., *(slice(0, n) for n in sizes.smallest))
+    corner = image[key].contiguous()
     if forms.torchscript:
         entries[TORCHSCRIPT_NAME] = torchscript(maps_network, corner)
     if forms.onnx:
