@@ -38,7 +38,7 @@ class ObjectControls:
         )
         self.smallest, self.largest = (
             _size("Drop smaller ones"),
-            _size("Drop larger ones; 0 is no limit"),
+            _size("Drop larger ones; at the lowest value none"),
         )
         self.unit = ComboBox(
             choices=[("pixels", "pixels")], tooltip="Unit of the sizes"
@@ -61,6 +61,7 @@ class ObjectControls:
         for part in (self.smallest, self.largest):
             part.native.setMinimumWidth(50)
             row.addWidget(part.native, 1)
+        self.largest.native.setSpecialValueText("any")  # instead of 0
         form.addRow("Foreground above", self.threshold.native)
         form.addRow("Parted above", self.prominence.native)
         form.addRow("Sizes, from – to", sizes)
