@@ -296,6 +296,12 @@ class TrainingConfig(_Model):
         title="Held-out part",
         description="Share of the annotation that only measures, never teaches",
     )
+    freeze_encoder: bool = Field(
+        False,
+        title="Keep the encoder",
+        description="Only the way up learns; for starting from a model that knows such "
+        "images, with very few annotations",
+    )
     patience: int = Field(
         12,
         gt=0,
@@ -303,6 +309,12 @@ class TrainingConfig(_Model):
         description="Validations without a better score before training may end early",
     )
     seed: int = Field(0, ge=0, title="Seed")
+    deterministic: bool = Field(
+        False,
+        title="Same result every time",
+        description="Slower; needs a number of steps, since minutes never hold the "
+        "same work twice",
+    )
     device: DeviceName = Field("auto", title="Device")
     precision: PrecisionName = Field("auto", title="Precision")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -18,6 +20,9 @@ PRECISIONS: dict[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+
+NOT_DETERMINISTIC = ".*deterministic"
+"""How torch begins to tell that an operation cannot give the same bits each time."""
 
 
 def pick_device(name: DeviceName = "auto") -> torch.device:
@@ -110,6 +115,42 @@ def autocast(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
     """Run convolutions in `dtype`; does nothing for float32."""
     with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
         yield
+
+
+def seed_devices(device: torch.device) -> list[int]:
+    """Devices whose random state a seeded piece of work touches, beside the CPU."""
+    if device.type != "cuda":
+        return []
+    current: int = torch.cuda.current_device()
+    index: int | None = device.index
+    return [current if index is None else index]
+
+
+@contextmanager
+def deterministic(device: torch.device, *, wanted: bool) -> Iterator[list[str]]:
+    """Let every operation give the same bits each time, where it can.
+
+    Gives a list that holds, at the end, what torch says of operations that cannot.
+    """
+    told: list[str] = []
+    if not wanted:
+        yield told
+        return
+    # What cuBLAS asks for; read when it is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    only_warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.filterwarnings("always", message=NOT_DETERMINISTIC)
+            yield told
+        told += [str(w.message) for w in caught]
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=only_warned)
+        torch.backends.cudnn.benchmark = benchmark
 
 
 def describe(

@@ -64,6 +64,8 @@ class TrainingSummary(_Part):
     """95 % intervals by name of the score, where they could be told."""
     seed: int | None = None
     """Random seed of the training."""
+    start: str = ""
+    """Name of the model that training began with; empty where it was from scratch."""
     device: str = ""
     config: dict[str, Any] = {}
     versions: dict[str, str] = {}

@@ -14,9 +14,11 @@ from napari_unet.config import TrainingConfig
 from napari_unet.data.split import Part
 from napari_unet.data.values import Spread, ValueAnnotation, measure_spread
 from napari_unet.errors import ConfigError
-from napari_unet.networks.catalogue import known_networks
+from napari_unet.models.info import ModelInfo
+from napari_unet.networks.catalogue import DEFAULT, known_networks
 from napari_unet.networks.design import NetworkRequest
 from napari_unet.networks.info import NetworkInfo
+from napari_unet.networks.likeness import network_like
 from napari_unet.networks.registry import design_network
 from napari_unet.training.auxiliary import auxiliary_outputs
 
@@ -70,6 +72,7 @@ def make_plan(
     n_outputs: int,
     device: torch.device,
     class_counts: Sequence[int] = (),
+    start: ModelInfo | None = None,
 ) -> TrainingPlan:
     """Choose what `config` leaves open.
 
@@ -84,6 +87,9 @@ def make_plan(
     class_counts : sequence of int
         Annotated voxels of each class, for class weights; for task ``objects`` of
         background and objects.
+    start : ModelInfo, optional
+        A model to begin with: the network is like its one, unless another one, or
+        another width, is wished for.
 
     Raises
     ------
@@ -104,7 +110,7 @@ def make_plan(
             f"{ndim} spatial axes: give one number per axis."
         )
     network, divisor = _network(
-        config, patch, spacing, source.n_channels, n_outputs, kind, spread
+        config, patch, spacing, source.n_channels, n_outputs, kind, spread, start
     )
     patch = tuple(math.ceil(p / d) * d for p, d in zip(patch, divisor, strict=True))
     batch = config.batch_size or min(
@@ -213,6 +219,7 @@ def _network(
     n_out: int,
     kind: tuple[str, int],
     spread: Spread | None,
+    start: ModelInfo | None,
 ) -> tuple[NetworkInfo, tuple[int, ...]]:
     """The network that was chosen, and what patches must be divisible by."""
     _check_network_settings(config)
@@ -227,7 +234,16 @@ def _network(
         dropout=config.dropout,
         rescale=None if spread is None else (spread.offset, spread.scale),
     )
+    if start is not None and _may_follow(config, start):
+        return network_like(start.network, start.ndim, request)
     return design_network(config.network, request)
+
+
+def _may_follow(config: TrainingConfig, start: ModelInfo) -> bool:
+    """Whether the network of a model may be taken, since no other one is wished for."""
+    its = start.network.name
+    same = config.network in (DEFAULT, its)
+    return same and config.base_channels is None and config.levels is None
 
 
 def _check_network_settings(config: TrainingConfig) -> None:

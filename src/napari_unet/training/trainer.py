@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from napari_unet.config import TrainingConfig
 from napari_unet.data.augmentation import Augmentation
 from napari_unet.data.sampling import Batch, PatchSampler
-from napari_unet.device import autocast, memory_format
+from napari_unet.device import autocast, deterministic, memory_format, seed_devices
 from napari_unet.losses.objectives import ObjectiveSettings, make_objective
 from napari_unet.metrics.values import ValueErrors
 from napari_unet.models.info import CalibrationInfo
@@ -30,8 +30,15 @@ from napari_unet.training.checkpoint import (
     run_tensors,
     without_prefix,
 )
-from napari_unet.training.events import Finished, StepDone, TrainingEvent, Validated
+from napari_unet.training.events import (
+    Finished,
+    Notice,
+    StepDone,
+    TrainingEvent,
+    Validated,
+)
 from napari_unet.training.plan import TrainingPlan
+from napari_unet.training.transfer import Transfer, begin_with, freeze_encoder
 from napari_unet.training.validation import Validation
 
 WARMUP = 0.03
@@ -52,6 +59,10 @@ PATIENCE_SHARE = 0.3
 DIVERGED = (
     "the loss became infinite or not a number; the last good weights are kept: try a "
     "lower learning rate"
+)
+NOT_SAME = (
+    "This device cannot repeat some operations exactly: results will differ a little "
+    "from run to run."
 )
 
 
@@ -86,6 +97,13 @@ class Trainer:
     validation : Validation or None
     device, precision
         From :mod:`napari_unet.device`.
+    begin : callable, optional
+        Finds weights to begin with for a network that was just made.
+
+    Raises
+    ------
+    ConfigError
+        If the encoder is to be kept and there is none.
     """
 
     def __init__(
@@ -96,6 +114,7 @@ class Trainer:
         validation: Validation | None,
         device: torch.device,
         precision: torch.dtype,
+        begin: Callable[[nn.Module], Transfer] | None = None,
     ) -> None:
         self.plan, self.config = plan, config
         self.sampler, self.validation = sampler, validation
@@ -106,9 +125,17 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             network: Any = build_network(widened(plan.network, plan.auxiliary))
+        self.transfer = None if begin is None else begin(network)
+        if self.transfer is not None:
+            begin_with(network, self.transfer)
+        self._frozen: list[nn.Module] = []
+        if config.freeze_encoder:
+            self._frozen = freeze_encoder(network, self.transfer)
         self.network: nn.Module = network.to(
             device=device, memory_format=self._format
         ).train()
+        for module in self._frozen:
+            module.eval()
         self.average = WeightAverage(self.network)
         self.optimizer = torch.optim.AdamW(
             self._parameter_groups(),
@@ -123,6 +150,7 @@ class Trainer:
         )
         self.objective = make_objective(config.task, objective_settings(plan, config))
         self.progress = Progress()
+        self._not_deterministic = False
         self.best: dict[str, Tensor] | None = None
         self.score_interval: tuple[float, float] | None = None
         """95 % interval of the score at the end, where it could be told."""
@@ -131,6 +159,8 @@ class Trainer:
         head: list[nn.Parameter] = []
         others: list[nn.Parameter] = []
         for name, parameter in self.network.named_parameters():
+            if not parameter.requires_grad:
+                continue
             (head if name.startswith("head.") else others).append(parameter)
         return [
             {"params": others, "rate": self.plan.learning_rate},
@@ -145,7 +175,7 @@ class Trainer:
         p, plan = self.progress, self.plan
         begun = time.monotonic() - p.seconds
         next_validation = p.seconds + self._seconds_between(0.0)
-        reason, failed = None, False
+        reason, failed, warned = None, False, False
         while reason is None:
             loss = self._step()
             if not math.isfinite(loss):
@@ -157,6 +187,9 @@ class Trainer:
             share = self._share()
             left = max(0.0, p.seconds / share - p.seconds) if share else math.inf
             yield StepDone(p.step, loss, min(1.0, share), left)
+            if self._not_deterministic and not warned:
+                warned = True
+                yield Notice(NOT_SAME)
             if share >= 1:
                 reason = "all steps are done" if plan.max_steps else "time is up"
             elif stop():
@@ -211,6 +244,12 @@ class Trainer:
         return FINAL_RATE + (1 - FINAL_RATE) * cosine
 
     def _step(self) -> float:
+        with deterministic(self.device, wanted=self.config.deterministic) as told:
+            loss = self._learn()
+        self._not_deterministic |= bool(told)
+        return loss
+
+    def _learn(self) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * self._rate_factor()
         batch = self.sampler.draw(self.plan.batch_size, self.generator)
@@ -237,7 +276,7 @@ class Trainer:
         if not self.config.dropout:
             yield
             return
-        devices = [self.device.index or 0] if self.device.type == "cuda" else []
+        devices = seed_devices(self.device)
         with torch.random.fork_rng(devices=devices, device_type="cuda"):
             torch.manual_seed(
                 (self.config.seed * 1_000_003 + self.progress.step) % 2**63

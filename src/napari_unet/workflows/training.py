@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -45,6 +45,7 @@ from napari_unet.training.events import (
 from napari_unet.training.plan import TrainingPlan, make_plan
 from napari_unet.training.recipe import Choice, explain
 from napari_unet.training.trainer import Trainer, objective_settings
+from napari_unet.training.transfer import check_start, in_words, transfer_model
 from napari_unet.training.validation import SCORE_NAMES, Validation
 
 SECONDS_BETWEEN_SAVES = 30.0
@@ -61,6 +62,7 @@ def train(
     autosave: Path | None = None,
     checkpoint: Path | None = None,
     resume: Path | None = None,
+    start: Model | None = None,
     stop: Stop = never,
 ) -> Generator[TrainingEvent, None, Model]:
     """Train a model; a generator of events whose return value is the model.
@@ -83,6 +85,9 @@ def train(
         failed.
     resume : Path, optional
         A checkpoint to go on from: same images, annotation and settings.
+    start : Model, optional
+        Its network and weights are taken as far as they fit; classes, channels and
+        dimensions may be others.
     stop : callable
         Asked after every step; when it returns True the run ends and the best weights
         are returned.
@@ -92,7 +97,7 @@ def train(
     AnnotationError, DataError, ConfigError
         If the images, the annotation or the settings cannot be used.
     """
-    run = TrainingSetup.prepare(pairs, config, validation, classes, name)
+    run = TrainingSetup.prepare(pairs, config, validation, classes, name, start)
     trainer = run.trainer
     if resume is not None:
         _resume(trainer, Checkpoint.load(resume))
@@ -151,6 +156,8 @@ class TrainingSetup:
     notes: list[str]
     annotated: dict[str, int]
     percentiles: NormalizationInfo
+    start: str = ""
+    """Name of the model that it began with."""
 
     @classmethod
     def prepare(
@@ -160,6 +167,7 @@ class TrainingSetup:
         validation: Sequence[Annotation],
         classes: Sequence[ClassInfo] | None,
         name: str,
+        start: Model | None = None,
     ) -> TrainingSetup:
         """Choose everything; nothing is trained yet.
 
@@ -170,6 +178,8 @@ class TrainingSetup:
         """
         _check_alike([*pairs, *validation])
         _check(pairs, config)
+        if start is not None:
+            check_start(start.info)
         counts = [p.count_values() for p in pairs]
         background = pairs[0].background_value
         known = list(classes) if classes else _classes(counts, background, config)
@@ -189,6 +199,7 @@ class TrainingSetup:
             n_outputs,
             device,
             _class_counts(annotated, config),
+            None if start is None else start.info,
         )
         precision = pick_precision(device, config.precision)
         ranges: dict[int, IntensityRange] = {}
@@ -206,10 +217,26 @@ class TrainingSetup:
         measured = None
         if held_out:
             measured = Validation(held_out, config.task, known, objective)
-        trainer = Trainer(plan, config, sampler, measured, device, precision)
+        begin = None
+        if start is not None:
+            begin = partial(
+                transfer_model,
+                start=start,
+                task=config.task,
+                class_names=[c.name for c in known],
+                n_channels=pairs[0].source.n_channels,
+                extra=plan.auxiliary,
+            )
+        trainer = Trainer(plan, config, sampler, measured, device, precision, begin)
+        if start is not None and trainer.transfer is not None:
+            source = pairs[0].source
+            words = in_words(
+                trainer.transfer, start.info, source.ndim, source.n_channels
+            )
+            notes.append(words)
         return cls(
             trainer, plan, config, known, split, name, device, precision, notes,
-            annotated, percentiles,
+            annotated, percentiles, "" if start is None else start.info.name,
         )  # fmt: skip
 
     def recipe(self) -> list[Choice]:
@@ -245,6 +272,7 @@ class TrainingSetup:
             scores=self._value_scores(finished),
             intervals=self._intervals(),
             seed=self.config.seed,
+            start=self.start,
             device=describe(self.device, self.precision),
             config=self.config.model_dump(mode="json"),
             versions=versions(),
