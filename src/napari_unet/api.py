@@ -43,6 +43,7 @@ def train(
     ndim: int = 0,
     name: str = "model",
     class_names: Mapping[int, str] | None = None,
+    start: Model | str | Path | None = None,
     on_event: Callable[[TrainingEvent], object] | None = None,
     **settings: Any,
 ) -> Model:
@@ -73,6 +74,8 @@ def train(
         Name of the model.
     class_names : mapping, optional
         Names of classes by their value in the labels; for task ``classes``.
+    start : Model or path, optional
+        What to begin with; classes, channels and dimensions may be others.
     on_event : callable, optional
         Gets every :class:`~napari_unet.training.events.TrainingEvent`.
     **settings
@@ -124,8 +127,9 @@ def train(
     if class_names and config.task == "classes":
         values = sorted({value for pair in pairs for value in pair.count_values()})
         classes = name_classes(values, pairs[0].background_value, class_names)
+    begin = Model.load(start) if isinstance(start, str | Path) else start
     events = train_events(
-        pairs, config, validation=held_out, classes=classes, name=name
+        pairs, config, validation=held_out, classes=classes, name=name, start=begin
     )
     return exhaust(events, on_event)
 

@@ -225,6 +225,24 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
         help="repeat the training of a model: its settings, but those given here",
     )
     training.add_argument(
+        "--start",
+        metavar="MODEL",
+        help="begin with what a model has learnt; its classes, channels or dimensions\n"
+        "may be others",
+    )
+    training.add_argument(
+        "--freeze-encoder",
+        action="store_true",
+        default=None,
+        help="with --start: what finds features stays as it is, the rest learns",
+    )
+    training.add_argument(
+        "--deterministic",
+        action="store_true",
+        default=None,
+        help="the same result every time, where the device allows; use it with --steps",
+    )
+    training.add_argument(
         "--set",
         nargs="+",
         action="extend",

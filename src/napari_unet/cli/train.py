@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.cli import train_like
-from napari_unet.cli.common import UsageError, given, note, say
+from napari_unet.cli.common import UsageError, find_model, given, note, say
 from napari_unet.cli.progress import Progress, TrainingProgress
 from napari_unet.config import TrainingConfig, training_config
 from napari_unet.data.annotation import Annotation
@@ -48,6 +48,8 @@ WISHES = (
     "dropout",
     "weight_decay",
     "augmentation",
+    "freeze_encoder",
+    "deterministic",
     "device",
     "precision",
 )
@@ -105,7 +107,9 @@ def _look_ahead(
     from napari_unet.workflows.augmentation import preview_patches, write_preview
     from napari_unet.workflows.training import TrainingSetup
 
-    setup = TrainingSetup.prepare(pairs, config, validation, classes, "model")
+    setup = TrainingSetup.prepare(
+        pairs, config, validation, classes, "model", start_model(options)
+    )
     if options.explain:
         say(recipe_text(setup.recipe()))
     path = options.preview_augmentation
@@ -113,6 +117,15 @@ def _look_ahead(
         write_preview(path, preview_patches(setup))
         say(f"Augmented patches: {path}")
     return 0
+
+
+def start_model(options: argparse.Namespace) -> Model | None:
+    """The model of ``--start``."""
+    if options.start is None:
+        return None
+    from napari_unet.models.model import Model
+
+    return Model.load(find_model(options.start))
 
 
 def _check_options(options: argparse.Namespace) -> None:
@@ -243,6 +256,7 @@ def _train(
     """
     from napari_unet.workflows import exhaust, train
 
+    begin = start_model(options)
     checkpoint = output.with_name(f"{model_name(output)}.checkpoint")
     resume = options.resume
     if resume == Path():
@@ -257,6 +271,7 @@ def _train(
         autosave=output,
         checkpoint=checkpoint,
         resume=resume,
+        start=begin,
         stop=stop.wanted,
     )
     ends: list[Finished] = []

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from napari_unet.data.source import Box, ImageSource
 from napari_unet.engine.context import TaskContext
+from napari_unet.models.model import Model
 
 
 def context_image(context: TaskContext) -> ImageSource:
@@ -36,3 +39,9 @@ def context_box(context: TaskContext, name: str = "region") -> Box | None:
     """A box (Z) Y X among the parameters."""
     box = context.params.get(name)
     return tuple((int(a), int(b)) for a, b in box) if box else None
+
+
+def start_model(params: dict[str, Any]) -> Model | None:
+    """The model that learning begins with: ``start`` with the kind ``"model"``."""
+    start = params.get("start") or {}
+    return Model.load(start["path"]) if start.get("kind") == "model" else None

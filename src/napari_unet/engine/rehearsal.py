@@ -13,6 +13,7 @@ from napari_unet.data.classes import ClassInfo
 from napari_unet.data.source import ImageSource
 from napari_unet.data.values import annotation_for
 from napari_unet.engine.context import TaskContext
+from napari_unet.engine.inputs import start_model
 from napari_unet.workflows.augmentation import patch_grids, preview_patches
 from napari_unet.workflows.training import TrainingSetup
 
@@ -35,6 +36,7 @@ def rehearse(context: TaskContext, source: ImageSource) -> dict[str, Any]:
         (),
         [ClassInfo(**c) for c in classes] if classes else None,
         params["name"],
+        start_model(params),
     )
     result: dict[str, Any] = {"recipe": [asdict(c) for c in setup.recipe()]}
     picture = context.outputs.get("picture")

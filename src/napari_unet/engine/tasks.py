@@ -23,7 +23,12 @@ from napari_unet.data.values import annotation_for
 from napari_unet.engine import rehearsal
 from napari_unet.engine.context import TaskContext
 from napari_unet.engine.evaluation_task import evaluate
-from napari_unet.engine.inputs import context_box, context_image, context_mask
+from napari_unet.engine.inputs import (
+    context_box,
+    context_image,
+    context_mask,
+    start_model,
+)
 from napari_unet.engine.object_tasks import boundaries, measure, superpixels
 from napari_unet.engine.sensitivity_task import look_at
 from napari_unet.engine.set_task import train_set
@@ -63,7 +68,8 @@ def train(context: TaskContext) -> dict[str, Any]:
 
     Parameters of the task: ``axes``, ``voxel_size``, ``unit``, ``name``, ``ndim``,
     ``config`` (fields of `TrainingConfig`), ``classes`` (fields of `ClassInfo`, or
-    None), ``model_path``. Inputs: ``image0``, ``image1``, … and ``annotation``.
+    None), ``model_path``, ``start`` as for `live`. Inputs: ``image0``, ``image1``, …
+    and ``annotation``.
     """
     params = context.params
     config = training_config(**params["config"])
@@ -77,6 +83,7 @@ def train(context: TaskContext) -> dict[str, Any]:
         classes=[ClassInfo(**c) for c in classes] if classes else None,
         name=params.get("model_name") or params["name"],
         autosave=path,
+        start=start_model(params),
         stop=context.stop_requested,
     )
     model: Model = _forward(events, context)
@@ -120,7 +127,7 @@ def live(context: TaskContext) -> dict[str, Any]:
         stop=context.stop_requested,
         autosave=path,
         project=Project(Path(project)) if project else None,
-        start=Model.load(start["path"]) if start.get("kind") == "model" else None,
+        start=start_model(params),
         starter=start.get("kind", "auto") == "auto",
     )
     context.on_exit = session.keep_annotation
