@@ -50,8 +50,8 @@ def anywhere(region: Any, task: Any, classes: Any) -> Any:
 
 def whole_resolution(*arguments: Any) -> Any:
     """A network as on a GPU: nothing is halved before the first level."""
-    *others, kind, spread = arguments
-    return NETWORK(*others, ("gpu", kind[1]), spread)
+    *others, kind, spread, start = arguments
+    return NETWORK(*others, ("gpu", kind[1]), spread, start)
 
 
 ROWS = [
