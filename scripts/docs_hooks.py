@@ -24,7 +24,7 @@ from napari_unet.config import (
 )
 from napari_unet.networks.catalogue import own_networks
 
-EXAMPLE = Path(__file__).parents[1] / "docs" / "examples" / "dilated_network.py"
+EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 MARK = re.compile(r"^<!-- made: ([\w ]+) -->$", re.MULTILINE)
 
 
@@ -106,14 +106,16 @@ def networks_table() -> str:
     return "\n".join(lines)
 
 
-def network_example() -> str:
-    """The code of a network that a package may add; a test runs it."""
-    return f"```python\n{EXAMPLE.read_text(encoding='utf-8').rstrip()}\n```"
+def example(name: str) -> str:
+    """The code of an example; tests run it."""
+    code = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+    return f"```python\n{code.rstrip()}\n```"
 
 
 MAKERS: dict[str, Callable[[], str]] = {
     "networks": networks_table,
-    "network example": network_example,
+    "network example": lambda: example("dilated_network"),
+    "sample folders": lambda: example("write_samples"),
     "settings": lambda: settings_table(TrainingConfig),
     "loss": lambda: settings_table(LossConfig),
     "augmentation": lambda: settings_table(AugmentationConfig),
