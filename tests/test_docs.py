@@ -55,14 +55,18 @@ def name_of(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
-@functools.cache
-def blocks_of(page: Path) -> list[Block]:
+def script(name: str) -> Any:
+    """A module of ``scripts/``."""
     sys.path.insert(0, str(ROOT / "scripts"))
     try:
-        hooks = importlib.import_module("docs_hooks")
+        return importlib.import_module(name)
     finally:
         sys.path.pop(0)
-    text = hooks.on_page_markdown(page.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def blocks_of(page: Path) -> list[Block]:
+    text = script("docs_hooks").on_page_markdown(page.read_text(encoding="utf-8"))
     return [
         Block(
             text.count("\n", 0, match.start()) + 1,
@@ -75,7 +79,7 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def commands_in(code: str) -> Iterator[list[str]]:
-    """Words of each command of a shell block; comments and continued lines are known."""
+    """Words of each command of a shell block."""
     for line in code.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
         if words:
@@ -133,25 +137,27 @@ def check_keywords(call: ast.Call, place: str) -> None:
 
 @with_code
 def test_commands_of_the_pages_are_understood(page: Path) -> None:
-    parser = make_parser()
     for block in blocks_of(page):
         if block.language not in SHELLS:
             continue
         for words in commands_in(block.code):
             place = f"{name_of(page)}, block at line {block.line}: {shlex.join(words)}"
-            if words[0] == "napari-unet":
-                try:
-                    parser.parse_args(
-                        ["objects" if w == "TASK" else w for w in words[1:]]
-                    )
-                except SystemExit as end:
-                    assert end.code == 0, place
-            elif words[0] == "python" and words[1].endswith(".py"):
-                here = (ROOT / words[1]).exists() or words[1] == "write_samples.py"
-                assert here, place
-            elif words[0] == "make":
-                targets = re.findall(r"^([\w-]+):", MAKEFILE, re.MULTILINE)
-                assert words[1] in targets, place
+            assert is_understood(words), place
+
+
+def is_understood(words: list[str]) -> bool:
+    """Whether a command of ours exists with these options; others are believed."""
+    if words[0] == "napari-unet":
+        try:
+            # TASK stands for any.
+            make_parser().parse_args([w.replace("TASK", "objects") for w in words[1:]])
+        except SystemExit as end:  # --help ends with 0
+            return end.code == 0
+    elif words[0] == "python" and words[1].endswith(".py"):
+        return (ROOT / words[1]).exists() or words[1] == "write_samples.py"
+    elif words[0] == "make":
+        return words[1] in re.findall(r"^([\w-]+):", MAKEFILE, re.MULTILINE)
+    return True
 
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -176,6 +182,15 @@ def test_every_picture_is_used() -> None:
     texts = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     pictures = sorted(path.name for path in (ROOT / "docs" / "images").iterdir())
     assert [name for name in pictures if f"images/{name}" not in texts] == []
+
+
+def test_figures_are_those_that_the_script_draws() -> None:
+    # Whoever changes one should change the other.
+    drawn = {
+        name: draw().svg() for name, draw in script("unet_figures").FIGURES.items()
+    }
+    for name, figure in drawn.items():
+        assert (ROOT / "docs/images" / name).read_text(encoding="utf-8") == figure, name
 
 
 # -- running --------------------------------------------------------------------------
