@@ -66,7 +66,7 @@ def greedy(labels: Labels) -> tuple[set[Link], dict[tuple[int, int], int]]:
         track_of[0, int(label)] = len(track_of)
     for t in range(1, len(labels)):
         after = number(labels[t])
-        iou = overlap(before[1], after[1], (len(before[0]), len(after[0])))
+        iou = overlap(before[1], after[1], (len(before[0]), len(after[0]))).toarray()
         while iou.size and iou.max() > 0:
             i, j = np.unravel_index(iou.argmax(), iou.shape)
             one, other = (t - 1, int(before[0][i])), (t, int(after[0][j]))
@@ -85,7 +85,7 @@ def matches(truth: Labels, made: Labels) -> dict[tuple[int, int], tuple[int, int
     for t in range(len(truth)):
         ids, numbered = number(truth[t])
         others, other_numbered = number(made[t])
-        iou = overlap(numbered, other_numbered, (len(ids), len(others)))
+        iou = overlap(numbered, other_numbered, (len(ids), len(others))).toarray()
         for i, j in zip(*np.nonzero(iou > 0.5), strict=True):
             found[t, int(ids[i])] = (t, int(others[j]))
     return found

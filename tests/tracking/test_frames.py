@@ -52,4 +52,4 @@ def test_diameters_are_those_of_a_disc_and_a_ball() -> None:
 def test_overlap_is_intersection_over_union() -> None:
     before = np.array([[1, 1, 1, 0, 2]], np.int32)
     after = np.array([[0, 1, 1, 1, 0]], np.int32)
-    np.testing.assert_allclose(overlap(before, after, (2, 1)), [[2 / 4], [0]])
+    np.testing.assert_allclose(overlap(before, after, (2, 1)).toarray(), [[2 / 4], [0]])

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _Ints = NDArray[np.int64]
 _Floats = NDArray[np.float64]
@@ -91,7 +94,7 @@ def describe(
 
 def overlap(
     before: NDArray[np.int32], after: NDArray[np.int32], counts: tuple[int, int]
-) -> _Floats:
+) -> csr_array:
     """Intersection over union of the objects of two frames.
 
     Parameters
@@ -103,13 +106,16 @@ def overlap(
 
     Returns
     -------
-    array of float, N × M
+    csr_array of float, N × M
+        Sparse: most objects share nothing.
     """
+    from scipy.sparse import coo_array  # not before somebody tracks
+
     n, m = counts
     both = (before > 0) & (after > 0)
-    pairs = (before[both].astype(np.int64) - 1) * m + (after[both] - 1)
-    shared = np.bincount(pairs, minlength=n * m).reshape(n, m)
+    places = before[both].astype(np.int64) - 1, after[both].astype(np.int64) - 1
+    shared = coo_array((np.ones(len(places[0])), places), (n, m)).tocsr().tocoo()
     sizes_before = np.bincount(before.ravel(), minlength=n + 1)[1:]
     sizes_after = np.bincount(after.ravel(), minlength=m + 1)[1:]
-    union = sizes_before[:, None] + sizes_after[None] - shared
-    return np.asarray(shared / np.maximum(union, 1))
+    union = sizes_before[shared.row] + sizes_after[shared.col] - shared.data
+    return coo_array((shared.data / union, (shared.row, shared.col)), (n, m)).tocsr()

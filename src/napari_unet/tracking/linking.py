@@ -1,4 +1,4 @@
-"""Who is who in the next frame: assignment problems, solved by LapTrack.
+"""Who is who in the next frame: assignment problems, solved by SciPy and LapTrack.
 
 Two steps, as in Jaqaman et al. 2008 (doi:10.1038/nmeth.1237). Objects of consecutive
 frames are assigned to each other, where appearing and disappearing has its price, too.
@@ -11,7 +11,7 @@ one allowed, plus what the overlap (intersection over union) lacks to 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from napari_unet.tracking.frames import FrameObjects
 
 if TYPE_CHECKING:
     from laptrack import LapTrack
+    from scipy.sparse import csr_array
 
 Node = tuple[int, int]
 """Frame, and place of the object among those of the frame."""
@@ -32,10 +33,9 @@ DIAMETERS = 1.25
 """Longest distance between two frames, in median diameters of the objects."""
 
 _FAR = 1e9
-_WORST_LINK = 2.0
-"""Cost at the longest distance without any overlap."""
 _PRICE = 1.01
-"""Of appearing, and of disappearing: together a little more than the worst link."""
+"""Of appearing, and of disappearing: together a little more than the worst link, which
+costs 2: at the longest distance, without any overlap."""
 _WORST_DIVISION = 1.0
 _DAUGHTER = 0.9
 """A daughter is at most this large, as a share of her mother."""
@@ -73,39 +73,65 @@ def lap_track(**options: Any) -> LapTrack:
 def link_frames(
     before: FrameObjects,
     after: FrameObjects,
-    overlaps: NDArray[np.float64],
+    overlaps: csr_array,
     max_distance: float,
 ) -> list[tuple[int, int]]:
     """Pairs of places of the same object in two frames.
+
+    Only pairs that are near enough are looked at, so that tens of thousands of objects
+    take seconds.
 
     Parameters
     ----------
     before, after : FrameObjects
         N and M objects.
-    overlaps : array of float, N × M
+    overlaps : csr_array of float, N × M
         Intersection over union.
     max_distance : float
         Between centroids, in the unit of the voxel size.
     """
+    from scipy.spatial import KDTree  # not before somebody tracks
+
     if not len(before) or not len(after):
         return []
-    share = distances(before, after) / max_distance
-    # LapTrack prices what is left open like the cheapest link: one for nothing, last,
-    # makes a link cost the same whatever else there is in the frame.
-    cost = np.full((len(before) + 1, len(after) + 1), _FAR)
-    cost[:-1, :-1] = np.where(share <= 1, share**2 + 1 - overlaps, _FAR)
-    cost[-1, -1] = 0
-    solver = lap_track(
-        metric=_looked_up(cost),
-        cutoff=_WORST_LINK + 0.01,
-        track_start_cost=_PRICE,
-        track_end_cost=_PRICE,
-        gap_closing_cutoff=False,
-        splitting_cutoff=False,
+    near = KDTree(before.centroids).sparse_distance_matrix(
+        KDTree(after.centroids), max_distance, output_type="ndarray"
     )
-    tree = solver.predict([_places(len(side)) for side in (cost, cost.T)])
-    pairs = [(int(i), int(j)) for (_, i), (_, j) in tree.edges()]
-    return [(i, j) for i, j in pairs if i < len(before) and j < len(after)]
+    if not len(near):
+        return []
+    i, j = near["i"], near["j"]
+    share = near["v"] / max_distance
+    cost = share**2 + 1 - np.asarray(overlaps[i, j]).ravel()
+    return _assigned(i, j, cost, len(before), len(after))
+
+
+def _assigned(
+    i: NDArray[np.intp],
+    j: NDArray[np.intp],
+    cost: NDArray[np.float64],
+    n: int,
+    m: int,
+) -> list[tuple[int, int]]:
+    """The cheapest links out of some, where leaving one out has its price, too.
+
+    Everybody gets a partner in a problem twice as large: an object of one frame its
+    end, an object of the other its start, and the ends and starts that are not needed
+    each other (Jaqaman et al. 2008, supplementary figure 1).
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
+    ends, starts = np.arange(n), np.arange(m)
+    rows = np.concatenate([i, ends, n + starts, n + j])
+    columns = np.concatenate([j, m + ends, starts, m + i])
+    price = np.full(n + m, _PRICE)
+    # The solver takes 0 for no link: one more for all of them changes nothing.
+    weights = 1 + np.concatenate([cost, price, np.zeros(len(i))])
+    problem = csr_array((weights, (rows, columns)), shape=(n + m, n + m))
+    left, right = min_weight_full_bipartite_matching(problem)
+    linked = (left < n) & (right < m)
+    pairs = zip(left[linked].tolist(), right[linked].tolist(), strict=True)
+    return sorted(pairs)
 
 
 def join_pieces(
@@ -205,28 +231,6 @@ class _Family:
         apart = float(np.linalg.norm(places[0] - places[1]))
         unlike = 1 - float(sizes.min()) / float(sizes.max())
         return 2 * middle / max(apart, 1e-9) + unlike
-
-
-def distances(before: FrameObjects, after: FrameObjects) -> NDArray[np.float64]:
-    """Distances between centroids, N × M, in the unit of the voxel size."""
-    from scipy.spatial.distance import cdist
-
-    return np.asarray(cdist(before.centroids, after.centroids))
-
-
-def _looked_up(
-    cost: NDArray[np.float64],
-) -> Callable[[NDArray[Any], NDArray[Any]], float]:
-    rows: list[list[float]] = cost.tolist()  # much faster one by one than an array
-
-    def between(one: NDArray[Any], other: NDArray[Any]) -> float:
-        return rows[int(one[0])][int(other[0])]
-
-    return between
-
-
-def _places(count: int) -> NDArray[np.float64]:
-    return np.arange(count, dtype=np.float64)[:, None]
 
 
 def _node(row: NDArray[Any]) -> Node:
