@@ -42,6 +42,7 @@ def test_models_that_fit_come_first(
         "three (for 3 channels)",
     ]
     assert widget.model.info().name == "flat"
+    widget.model.choose(widget.model.path())
     rgb = viewer.add_image(np.zeros((64, 64, 3), np.uint8), rgb=True, name="rgb")
     widget.image.image.value = rgb
     assert offered(widget)[0] == "three"

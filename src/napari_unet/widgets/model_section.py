@@ -37,6 +37,7 @@ class ModelSection:
         self._opened: list[Path] = []
         self._cache: dict[tuple[Path, float], ModelInfo | ModelFileError] = {}
         self._images: list[ImageKind] = []
+        self._picked = False
         self.model = ComboBox(choices=[], tooltip=f"Models in {model_folder()}")
         self.open = PushButton(text="Open…", tooltip="Choose a model file")
         self.about = Message("quiet")
@@ -48,7 +49,7 @@ class ModelSection:
         narrow(self.model.native)
         form.addRow("Model", row)
         form.addRow("", self.about)
-        self.model.changed.connect(self._on_model)
+        self.model.changed.connect(self._on_picked)
         self.open.changed.connect(self._on_open)
         news.model_saved.connect(self.choose)
         news.library_changed.connect(self.refresh)
@@ -76,7 +77,9 @@ class ModelSection:
             self.model.choices = []
             self.model.choices = choices
             if paths:
-                self.model.value = before if before in paths else paths[0]
+                # What nobody chose gives way to what fits.
+                stays = before in paths and (self._picked or not reasons[before])
+                self.model.value = before if stays else paths[0]
         self._on_model()
 
     def offer(self, images: Sequence[ImageKind]) -> None:
@@ -104,6 +107,7 @@ class ModelSection:
 
     def choose(self, path: Path) -> None:
         """Choose a model file, in the library or elsewhere."""
+        self._picked = True
         if path not in list_models() and path not in self._opened:
             self._opened.insert(0, path)
         self.refresh()
@@ -149,7 +153,11 @@ class ModelSection:
             raise found
         return found
 
-    def _on_model(self, _: Any = None) -> None:
+    def _on_picked(self, _: Any = None) -> None:
+        self._picked = True
+        self._on_model()
+
+    def _on_model(self) -> None:
         try:
             self.about.say(describe(self.info()))
         except ModelFileError:
