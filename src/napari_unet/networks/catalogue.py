@@ -63,6 +63,13 @@ OWN = [
         "Oktay et al. 2018, arXiv:1804.03999",
     ),
     NetworkSpec(
+        "fusion_unet",
+        "Late fusion U-Net",
+        "An encoder for each channel: several modalities, one of which may be missing "
+        "(all zero) when predicting.",
+        "Dolz et al. 2018, arXiv:1804.02967; Neverova et al. 2016, arXiv:1501.00102",
+    ),
+    NetworkSpec(
         "unet_plus_plus",
         "UNet++",
         "More layers between encoder and decoder: fine structures of several sizes, "

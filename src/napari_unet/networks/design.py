@@ -254,6 +254,7 @@ DESIGNS: dict[str, Callable[[NetworkRequest], Design]] = {
     "light_unet": _light,
     "residual_unet": _residual,
     "attention_unet": _unet,
+    "fusion_unet": _unet,
     "unet_plus_plus": _unet,
     "deeplabv3plus": _deeplab,
     "pspnet": _pspnet,

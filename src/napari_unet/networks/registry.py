@@ -18,6 +18,7 @@ from napari_unet.networks.blocks import Size
 from napari_unet.networks.catalogue import foreign_networks, known_networks
 from napari_unet.networks.deeplab import DeepLabV3Plus
 from napari_unet.networks.design import NetworkRequest, design
+from napari_unet.networks.fusion_unet import FusionUNet
 from napari_unet.networks.hrnet import HRNet
 from napari_unet.networks.info import NetworkInfo
 from napari_unet.networks.light_unet import LightUNet
@@ -50,6 +51,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "light_unet": LightUNet,
     "residual_unet": ResidualUNet,
     "attention_unet": AttentionUNet,
+    "fusion_unet": FusionUNet,
     "unet_plus_plus": NestedUNet,
     "deeplabv3plus": DeepLabV3Plus,
     "pspnet": PSPNet,

@@ -180,8 +180,11 @@ class UNet(nn.Module):
                 x = self.pools[level - 1](x)
             x = block(x)
             skips.append(x)
-        skips.pop()
-        x = self.dropout(x)
+        return self.decoded(skips)
+
+    def decoded(self, skips: list[Tensor]) -> Tensor:
+        """Logits from the features of every level, finest first."""
+        x = self.dropout(skips.pop())
         for number, (up, block) in enumerate(zip(self.ups, self.decoder, strict=True)):
             skip = self.skip(number, skips.pop(), x)
             x = block(torch.cat([skip, up(x)], dim=1))

@@ -273,9 +273,6 @@ class Trainer:
     @contextmanager
     def _random_layers(self) -> Generator[None]:
         """What dropout draws: from the seed and the step, so that runs repeat."""
-        if not self.config.dropout:
-            yield
-            return
         devices = seed_devices(self.device)
         with torch.random.fork_rng(devices=devices, device_type="cuda"):
             torch.manual_seed(
