@@ -124,6 +124,7 @@ def training_recipe(
     *,
     ndim: int,
     class_names: Mapping[int, str] | None = None,
+    start: str | None = None,
 ) -> Recipe:
     """How to train the same model again, from files.
 
@@ -137,6 +138,8 @@ def training_recipe(
     ndim : {2, 3}
     class_names : mapping, optional
         By value in the labels.
+    start : str, optional
+        File of the model to begin with.
     """
     changed = config.model_dump(mode="json", exclude_defaults=True)
     settings = {k: v for k, v in changed.items() if k not in ("task", "annotation")}
@@ -149,12 +152,16 @@ def training_recipe(
         words += ["--set", f"{name}={_text(value)}"]
     if class_names:
         words += ["--class-names", *(f"{v}={n}" for v, n in class_names.items())]
+    if start:
+        words += ["--start", start]
     words += ["--output", str(output)]
     arguments: dict[str, Any] = {"task": config.task, "ndim": ndim}
     if config.task != "regression":
         arguments["annotation"] = config.annotation
     if class_names:
         arguments["class_names"] = dict(class_names)
+    if start:
+        arguments["start"] = start
     arguments["name"] = output.name.partition(".")[0]
     arguments |= settings
     script = (

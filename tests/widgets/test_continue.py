@@ -287,7 +287,7 @@ def test_learning_can_start_from_a_model(
     for name, changes in (
         ("objects", {"task": "objects"}),
         ("deep", {"task": "classes", "spatial": "ZYX"}),
-        ("colour", {"task": "classes", "n_channels": 3}),
+        ("colour", {"task": "objects", "n_channels": 3}),
     ):
         write_model(name, network=live, **changes)
     widget.start_from.refresh()
@@ -299,7 +299,7 @@ def test_learning_can_start_from_a_model(
         ("plain", "was not learnt while painting"),
         ("objects", "finds objects, not classes"),
         ("deep", "3D one, and a 2D one"),
-        ("colour", "3 channel(s), and the image has 1"),
+        ("colour", "finds objects, not classes"),
     ):
         box.value = right.with_name(f"{name}.bioimage.io.zip")
         widget.check()

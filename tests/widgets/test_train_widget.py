@@ -13,6 +13,7 @@ import pytest
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
 
+from napari_unet.networks.info import NetworkInfo
 from napari_unet.widgets.session import Session
 from napari_unet.widgets.train import TrainWidget
 
@@ -293,3 +294,35 @@ def test_two_viewers_have_widgets_of_their_own(
     assert other.image.layers() == []
     widget.train()
     assert not other.run.active
+
+
+def test_a_complete_training_can_begin_with_any_model_of_ours(
+    widget: TrainWidget, engine: Any, write_model: Any
+) -> None:
+    deep = write_model("deep", spatial="ZYX", n_channels=3)
+    other = write_model("other", network=NetworkInfo(name="bioimageio", arguments={}))
+    ready(widget)
+    widget.start_from.refresh()
+    box = widget.start_from.box
+    assert box.native.currentText() == "From scratch"
+    assert "auto" not in box.choices
+    box.value = other
+    assert "comes from another program" in problem(widget)
+    box.value = deep
+    assert problem(widget) == ""
+    widget.panel.button.click()
+    assert engine.job.params["start"] == {"kind": "model", "path": str(deep)}
+
+
+def test_automatic_comes_back_with_learning_while_painting(widget: TrainWidget) -> None:
+    box = widget.start_from.box
+    widget.learn.value = True
+    assert box.value == "auto"
+    widget.learn.value = False
+    assert box.value == "scratch"
+    widget.learn.value = True
+    assert box.value == "auto"
+    box.value = "scratch"
+    widget.learn.value = False
+    widget.learn.value = True
+    assert box.value == "scratch"

@@ -151,6 +151,7 @@ def training_job(
             folder / f"{request.name.replace('/', '_')}{SUFFIX}",
             ndim=source.ndim,
             class_names=names,
+            start=request.start.get("path"),
         )
 
     return make

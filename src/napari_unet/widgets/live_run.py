@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,9 +50,6 @@ if TYPE_CHECKING:
 class LiveRequest(TrainingRequest):
     """All that a live run needs to begin; `annotation` tells shape and dtype."""
 
-    start: dict[str, Any] = field(default_factory=lambda: {"kind": "auto"})
-    """``{"kind": "auto"}``, ``{"kind": "scratch"}`` or
-    ``{"kind": "model", "path": …}``: the first weights."""
     project: str | None = None
     """Folder where annotation and state are kept."""
 
@@ -183,7 +180,7 @@ class LiveRun(TrainingRun):
     def _params(self, request: TrainingRequest) -> dict[str, Any]:
         params = super()._params(request)
         if isinstance(request, LiveRequest):
-            params |= {"start": request.start, "project": request.project}
+            params["project"] = request.project
         return params
 
     def _inputs(self, request: TrainingRequest) -> dict[str, Any]:

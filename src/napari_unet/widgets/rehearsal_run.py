@@ -61,6 +61,7 @@ class RehearsalRun(EngineRun):
                 **request.image.params(),
                 "config": request.config.model_dump(mode="json"),
                 "classes": None if classes is None else plain_classes(classes),
+                "start": request.start,
             },
             {**request.image.inputs(), "annotation": copied(request.annotation)},
             outputs,

@@ -1,4 +1,4 @@
-"""Choosing the first weights of a live run."""
+"""Choosing the first weights of a run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unet.config import TrainingConfig
 from napari_unet.errors import ConfigError, ModelFileError, UserError
+from napari_unet.models.foreign import NETWORK as FOREIGN
 from napari_unet.models.info import ModelInfo
 from napari_unet.models.library import list_models, model_name
 from napari_unet.models.model_file import read_info
@@ -42,10 +43,12 @@ class StartChoice(QWidget):
         self._news = news
         self._cache: dict[tuple[Path, float], ModelInfo] = {}
         self._reasons: dict[Path, str] = {}
+        self._live = True
+        self._was_automatic = True
         self.box = ComboBox(
             choices=[],
             tooltip="Automatic: the model that ships with the plugin, where it fits "
-            "your strokes. Or go on from a model of yours",
+            "your strokes. Or begin with what a model of yours has learnt",
         )
         self.reasons = Message("quiet")
         layout = QVBoxLayout(self)
@@ -66,16 +69,30 @@ class StartChoice(QWidget):
         """Follow a change of theme."""
         self.reasons.set_colors(colors)
 
+    def show_for(self, *, live: bool) -> None:
+        """Offer what a live run, or a complete training, can begin with."""
+        if live == self._live:
+            return
+        self._live = live
+        automatic = self.box.value == AUTOMATIC
+        self.refresh()
+        with self.box.changed.blocked():
+            if live and self._was_automatic and self.box.value == SCRATCH:
+                self.box.value = AUTOMATIC
+        self._was_automatic = automatic
+
     def refresh(self, _: Any = None) -> None:
         """Offer the models that are in the library now."""
         before = self.box.value
+        fixed = [("From scratch", SCRATCH)]
+        if self._live:
+            fixed.insert(0, ("Automatic", AUTOMATIC))
         with self.box.changed.blocked():
             self.box.choices = [
-                ("Automatic", AUTOMATIC),
-                ("From scratch", SCRATCH),
+                *fixed,
                 *((model_name(path), path) for path in list_models()),
             ]
-            self.box.value = before if before in self.box.choices else AUTOMATIC
+            self.box.value = before if before in self.box.choices else fixed[0][1]
         self._reasons = {}
 
     def offer(self, image: ImageSnapshot, config: TrainingConfig) -> None:
@@ -84,7 +101,7 @@ class StartChoice(QWidget):
         for choice in self.box.choices:
             if isinstance(choice, Path):
                 try:
-                    reason = why_not(self._info(choice), image, config)
+                    reason = self._why_not(self._info(choice), image, config)
                 except UserError as error:
                     reason = str(error)
                 if reason:
@@ -103,14 +120,22 @@ class StartChoice(QWidget):
         """
         chosen = self.box.value
         if not isinstance(chosen, Path):
-            return {"kind": chosen or AUTOMATIC}
-        reason = why_not(self._info(chosen), image, config)
+            return {"kind": chosen or SCRATCH}
+        reason = self._why_not(self._info(chosen), image, config)
         if reason:
             raise ConfigError(
                 f"The model {model_name(chosen)!r} {reason}: choose another one under "
                 "Start from."
             )
         return {"kind": "model", "path": str(chosen)}
+
+    def _why_not(
+        self, info: ModelInfo, image: ImageSnapshot, config: TrainingConfig
+    ) -> str:
+        """Why learning cannot begin with a model; empty if it can."""
+        if info.network.name == FOREIGN:
+            return "comes from another program"
+        return why_not(info, image, config) if self._live else ""
 
     def _show_reasons(self) -> None:
         items = self.box.native.model()
@@ -144,7 +169,7 @@ class StartChoice(QWidget):
 
 
 def why_not(info: ModelInfo, image: ImageSnapshot, config: TrainingConfig) -> str:
-    """Why learning cannot begin with a model, such as "finds objects, not classes".
+    """Why a live run cannot begin with a model, as in "finds objects, not classes".
 
     Empty if it can.
     """
@@ -155,8 +180,4 @@ def why_not(info: ModelInfo, image: ImageSnapshot, config: TrainingConfig) -> st
         return f"finds {info.task}, not {config.task}"
     if info.ndim != source.ndim:
         return f"is a {info.ndim}D one, and a {source.ndim}D one is needed here"
-    if info.n_channels != source.n_channels:
-        return (
-            f"takes {info.n_channels} channel(s), and the image has {source.n_channels}"
-        )
     return ""

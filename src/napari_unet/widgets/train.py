@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,7 +205,9 @@ class TrainWidget(DockWidget):
 
     def request(self) -> TrainingRequest:
         """Everything that a run needs; see `TrainingChoices`."""
-        return self.choices.request(self.name.value)
+        request = self.choices.request(self.name.value)
+        start = self.start_from.start(request.image, request.config)
+        return replace(request, start=start)
 
     def _recipe(self) -> Callable[[], Recipe]:
         request, layers = self.request(), self.image.layers()
@@ -226,9 +228,8 @@ class TrainWidget(DockWidget):
         self.choices.offer_paint()
         try:
             image, _, config = self.choices.checked()
-            if self.live_mode:
-                self.start_from.offer(image, config)
-                self.start_from.start(image, config)
+            self.start_from.offer(image, config)
+            self.start_from.start(image, config)
         except UserError as error:
             problem = str(error)
         else:
@@ -276,21 +277,17 @@ class TrainWidget(DockWidget):
         """Start training with what is chosen now."""
         try:
             request = self.request()
-            start = {"kind": AUTOMATIC}
-            if self.live_mode:
-                start = self.start_from.start(request.image, request.config)
         except UserError as error:
             self._say_problem(str(error))
             return
         if self.live_mode:
-            self._start_live(request, start)
+            self._start_live(request)
         else:
             self.run.start(request)
 
     def _start_live(
         self,
         request: TrainingRequest,
-        start: dict[str, Any],
         project: Path | None = None,
     ) -> None:
         layer, images = self.annotation_layer(), self.image.layers()
@@ -298,7 +295,7 @@ class TrainWidget(DockWidget):
             return
         folder = self.keeper.begin(request, images, layer, project)
         values = {f.name: getattr(request, f.name) for f in fields(request)}
-        live = LiveRequest(**values, start=start, project=str(folder))
+        live = LiveRequest(**values, project=str(folder))
         self.live.view.start(live, images[0], layer)
 
     def continue_project(self, folder: Path) -> None:
@@ -311,7 +308,7 @@ class TrainWidget(DockWidget):
             self.again.problem.say(str(error))
             return
         # The weights of the project count, whatever it started from.
-        self._start_live(request, {"kind": AUTOMATIC}, folder)
+        self._start_live(replace(request, start={"kind": AUTOMATIC}), folder)
 
     def _say_problem(self, sentence: str) -> None:
         self.panel.set_problem(sentence)
@@ -355,7 +352,7 @@ class TrainWidget(DockWidget):
         live = isinstance(self.active_run, LiveRun)
         show_row(self._form, self.learn.native, visible=self.sparse)
         show_row(self._form, self.preset.native, visible=not live)
-        show_row(self._advanced_form, self.start_from, visible=live)
+        self.start_from.show_for(live=live)
         self.advanced.leave_out(NOT_LIVE if live else frozenset())
         self.panel.setVisible(not live)
         self.live.setVisible(live)

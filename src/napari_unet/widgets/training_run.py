@@ -29,6 +29,9 @@ class TrainingRequest:
     classes: list[ClassInfo] | None
     name: str
     """Name of the model to be."""
+    start: dict[str, Any] = field(default_factory=lambda: {"kind": "scratch"})
+    """``{"kind": "scratch"}``, ``{"kind": "model", "path": …}`` or, for a live run,
+    ``{"kind": "auto"}``: the first weights."""
 
 
 @dataclass
@@ -76,6 +79,7 @@ class TrainingRun(EngineRun):
             "classes": None
             if request.classes is None
             else plain_classes(request.classes),
+            "start": request.start,
             "model_path": str(path),
             "model_name": model_name(path),
         }
