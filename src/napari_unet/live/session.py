@@ -43,7 +43,7 @@ from napari_unet.live.progress import Progress
 from napari_unet.live.project import Project
 from napari_unet.live.result import live_model
 from napari_unet.live.screen import Event, Screen, Shared
-from napari_unet.live.starters import STARTER_STEPS, share_that_fits, try_starter
+from napari_unet.live.starters import STARTER_STEPS, try_starter
 from napari_unet.live.strokes import StrokeBook
 from napari_unet.live.survey import Survey
 from napari_unet.live.waiting import what_is_missing
@@ -57,6 +57,7 @@ from napari_unet.training.events import (
     Started,
     StepDone,
 )
+from napari_unet.training.transfer import in_words, transfer_model
 
 SECONDS_BETWEEN_STEPS_TOLD = 0.25
 IDLE_SECONDS = 0.03
@@ -366,16 +367,14 @@ class LiveSession:
 
     def _adopt(self, learner: LiveLearner, start: Model) -> None:
         """Begin with a model's weights as far as they fit; what did not is told."""
-        state = dict(start.network.state_dict())
-        share = share_that_fits(learner, state)
-        learner.adopt(state, 0)
-        if share < 1:
-            begin = "Nothing" if share == 0 else f"Only {share:.0%}"
-            rest = "learning begins" if share == 0 else "the rest begins"
-            self._notes.append(
-                f"{begin} of the model {start.info.name!r} fits the network that "
-                f"learns here, which has other settings: {rest} from scratch."
-            )
+        names = [c.name for c in self.book.classes]
+        n_channels, ndim = self.source.n_channels, self.source.ndim
+        found = transfer_model(
+            learner.network, start, self.config.task, names, n_channels
+        )
+        learner.adopt(found.weights, 0)
+        if found.incomplete:
+            self._notes.append(in_words(found, start.info, ndim, n_channels))
 
     def _find_next(self) -> Iterator[Event]:
         if self.learner is None:

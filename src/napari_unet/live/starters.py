@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,21 +57,6 @@ def load_starter(objects: bool) -> dict[str, Tensor] | None:
         f"unet.{k}": v.float() if v.is_floating_point() else v
         for k, v in weights.items()
     }
-
-
-def share_that_fits(learner: LiveLearner, state: Mapping[str, Tensor]) -> float:
-    """Share of the weights of the learner's U-Net that `state` has in the same shape.
-
-    The last layer does not count: it depends on the classes.
-    """
-    fits = total = 0
-    for name, own in learner.network.named_parameters():
-        if name.startswith("unet.") and not name.startswith("unet.head."):
-            given = state.get(name)
-            total += own.numel()
-            if given is not None and given.shape == own.shape:
-                fits += own.numel()
-    return fits / total
 
 
 def try_starter(learner: LiveLearner) -> bool:

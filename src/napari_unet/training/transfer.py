@@ -57,6 +57,12 @@ class Transfer:
         """Share of the layers that were taken."""
         return self.taken / self.total if self.total else 0.0
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether anything had to be changed, or begins anew."""
+        whole = self.taken == self.total and self.kept_outputs == self.n_outputs
+        return not whole or bool(self.adapted)
+
 
 def transfer(
     network: nn.Module,
