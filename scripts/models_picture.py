@@ -8,7 +8,7 @@ import numpy as np
 from live_picture import SIZE
 
 MODELS = {
-    "nuclei, first try": ("objects", 20, ""),
+    "nuclei first try": ("objects", 20, ""),
     "nuclei and background": ("classes", 150, ""),
     "nuclei": ("objects", 300, "Good on dense fields; for Anna."),
 }
@@ -49,6 +49,7 @@ def picture(path: Path) -> None:
     widget.setMinimumWidth(WIDTH)
     rest()
     widget.table.selectRow(0)
+    widget.where.say("Models are kept in /home/anna/models")  # of no one in particular
     rest()
     viewer.window.screenshot(path=str(path), flash=False, canvas_only=False)
     viewer.close()

@@ -135,7 +135,8 @@ def facts(entry: LibraryEntry) -> str:
         lines.append("Annotated: " + ", ".join(counts[:4]))
     if info.voxel_size:
         size = " × ".join(f"{s:.3g}" for s in info.voxel_size)
-        lines.append(f"Pixel size {size} {info.unit}")
+        unit = "" if info.unit == "pixel" else f" {info.unit}"
+        lines.append(f"Pixel size {size}{unit}")
     lines.append(
         f"{info.network.name}, {size_text(entry.size)}, {entry.created:%Y-%m-%d %H:%M}"
     )
