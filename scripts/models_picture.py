@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,12 @@ def picture(path: Path) -> None:
     from less_painting import rest
 
     from napari_unet import train
-    from napari_unet.models.library import free_path
+    from napari_unet.models.library import FOLDER_VARIABLE, free_path
     from napari_unet.models.library_entries import write_note
     from napari_unet.sample_data import nuclei_2d
 
+    # Not into the library of whoever makes the pictures.
+    os.environ[FOLDER_VARIABLE] = str(path.parent / "models")
     sample = nuclei_2d()
     for name, (task, steps, note) in MODELS.items():
         labels = sample.labels if task == "objects" else (sample.labels > 0).astype(int)
