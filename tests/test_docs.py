@@ -204,7 +204,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, shape in (("nuclei_2d", SMALL_IMAGE), ("nuclei_3d", SMALL_STACK)):
         make = getattr(sample_data, name)
         monkeypatch.setattr(sample_data, name, functools.partial(make, shape=shape))
-    movie = functools.partial(sample_timelapse.nuclei_timelapse, shape=(96, 96))
+    movie = functools.partial(
+        sample_timelapse.nuclei_timelapse, frames=4, shape=(96, 96)
+    )
     monkeypatch.setattr(sample_timelapse, "nuclei_timelapse", movie)
     train = api.train
 
