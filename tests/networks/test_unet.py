@@ -63,12 +63,15 @@ def test_halo_is_no_smaller_than_the_reach(ndim: int, stem: int) -> None:
     halo = network.halo[0]
     size = 2 * halo + 4 * network.divisor[0]
     image = torch.rand(1, 1, *[size] * ndim, dtype=torch.float64, requires_grad=True)
+    seen: list[int] = []
     # The reach of a voxel depends on its phase in the pooling grid: try one period.
     for phase in range(network.divisor[0]):
         at = halo + phase
         (gradient,) = torch.autograd.grad(network(image)[(0, 0, *[at] * ndim)], image)
         reached = gradient[0, 0].nonzero()
-        assert int((reached - at).abs().max()) <= halo
+        # Some voxels see nothing at all: behind a ReLU that is shut.
+        seen += (reached - at).abs().flatten().tolist()
+    assert 0 < max(seen) <= halo
 
 
 @pytest.mark.parametrize("ndim", [2, 3])

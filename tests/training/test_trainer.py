@@ -16,7 +16,14 @@ from napari_unet.errors import ConfigError, DataError
 from napari_unet.models.info import CalibrationInfo
 from napari_unet.models.model import Model
 from napari_unet.segmentation.settings import DecoderInfo
-from napari_unet.training.events import Finished, Saved, Started, StepDone, Validated
+from napari_unet.training.events import (
+    Finished,
+    Notice,
+    Saved,
+    Started,
+    StepDone,
+    Validated,
+)
 from napari_unet.training.trainer import Trainer
 from napari_unet.training.validation import Validation
 from napari_unet.workflows import exhaust, predict
@@ -267,3 +274,30 @@ def test_background_between_objects_can_count_most(task: str) -> None:
     assert model.info.training.config["loss"]["border_weight"] == 10
     (choice,) = [c for c in events[0].recipe if c["setting"] == "loss.kind"]
     assert "as in the U-Net paper" in choice["reason"]
+
+
+def test_two_deterministic_runs_are_equal_to_the_bit() -> None:
+    wishes = {"max_steps": 4, "deterministic": True, "dropout": 0.2, "task": "objects"}
+    (first, _), (second, _) = run(wishes), run(wishes)
+    other, _ = run({**wishes, "seed": 1})
+    same = weights(second)
+    assert all(torch.equal(v, same[k]) for k, v in weights(first).items())
+    assert any(not torch.equal(v, same[k]) for k, v in weights(other).items())
+    # Nothing of it stays behind in the caller's process.
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_what_a_device_cannot_repeat_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    import warnings
+
+    def warns(self: Trainer) -> float:
+        assert torch.are_deterministic_algorithms_enabled()
+        text = "some_op does not have a deterministic implementation, but you set"
+        warnings.warn(text, UserWarning, stacklevel=1)
+        return 0.5
+
+    monkeypatch.setattr(Trainer, "_learn", warns)
+    _, events = run({"max_steps": 3, "deterministic": True})
+    notices = [e.text for e in events if isinstance(e, Notice)]
+    assert len(notices) == 1
+    assert "cannot repeat" in notices[0]

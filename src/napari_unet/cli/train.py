@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import threading
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,12 @@ from napari_unet.data.annotation import Annotation
 from napari_unet.data.checks import annotation_summary, training_problems
 from napari_unet.data.classes import ClassInfo, name_classes
 from napari_unet.data.values import annotation_for
-from napari_unet.errors import AnnotationError, DataError, TrainingDivergedError
+from napari_unet.errors import (
+    AnnotationError,
+    DataError,
+    TrainingDivergedError,
+    UserError,
+)
 from napari_unet.image_io import (
     is_zarr,
     pair_folders,
@@ -32,6 +38,8 @@ from napari_unet.training.events import Finished, Started, TrainingEvent
 if TYPE_CHECKING:
     from napari_unet.models.model import Model
 
+FOLLOWS = int(os.environ.get("RANK", "0")) > 0 and "WORLD_SIZE" in os.environ
+"""Whether this is one of several processes, and not the first."""
 WISHES = (
     "task",
     "annotation",
@@ -58,6 +66,17 @@ WISHES = (
 
 def run(options: argparse.Namespace) -> int:
     """Train, save the model, and say where it is."""
+    if not FOLLOWS:
+        return _run(options)
+    # The first of several processes says everything.
+    with open(os.devnull, "w") as null, redirect_stdout(null), redirect_stderr(null):
+        try:
+            return _run(options)
+        except UserError:
+            return 1
+
+
+def _run(options: argparse.Namespace) -> int:
     like = train_like.take_over(options)
     _check_options(options)
     looking = options.explain or options.preview_augmentation is not None
@@ -78,6 +97,8 @@ def run(options: argparse.Namespace) -> int:
     if looking:
         return _look_ahead(options, config, pairs, validation, classes)
     model, end, code = _train(options, output, config, pairs, validation, classes)
+    if FOLLOWS:
+        return code
     model.save(output)
     train_like.compare_data(like, model.info)
     if end.failed:
@@ -257,23 +278,13 @@ def _train(
     from napari_unet.workflows import exhaust, train
 
     begin = start_model(options)
+    from napari_unet.training.team import team
+
     checkpoint = output.with_name(f"{model_name(output)}.checkpoint")
     resume = options.resume
     if resume == Path():
         resume = checkpoint
     stop = SoftStop()
-    events = train(
-        pairs,
-        config,
-        validation=validation,
-        classes=classes,
-        name=model_name(output),
-        autosave=output,
-        checkpoint=checkpoint,
-        resume=resume,
-        start=begin,
-        stop=stop.wanted,
-    )
     ends: list[Finished] = []
 
     def listen(event: TrainingEvent) -> None:
@@ -284,11 +295,30 @@ def _train(
         elif isinstance(event, Finished):
             ends.append(event)
 
-    with Progress("Training") as bar, stop.released():
+    with (
+        team(options.device or "auto") as members,
+        Progress("Training") as bar,
+        stop.released(),
+    ):
         progress = TrainingProgress(bar)
+        events = train(
+            pairs,
+            config,
+            validation=validation,
+            classes=classes,
+            name=model_name(output),
+            autosave=output,
+            checkpoint=checkpoint,
+            resume=resume,
+            start=begin,
+            stop=stop.wanted,
+            team=members,
+        )
         model = exhaust(events, listen)
     end = ends[-1]
-    if stop.code and not end.failed:
+    if FOLLOWS:
+        pass
+    elif stop.code and not end.failed:
         note("Go on with the same command and --resume.")
     else:
         checkpoint.unlink(missing_ok=True)

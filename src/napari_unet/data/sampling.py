@@ -16,6 +16,7 @@ from napari_unet.data.annotation import UNANNOTATED, Annotation
 from napari_unet.data.borders import BorderWeights, border_weights_of
 from napari_unet.data.classes import ClassInfo
 from napari_unet.data.normalization import IntensityRange
+from napari_unet.data.patch_cache import SHARE, CachedRegion, cached_bytes
 from napari_unet.data.source import Box
 from napari_unet.data.targets import Target, make_target
 
@@ -63,6 +64,11 @@ class _Loaded:
     """Per class present: annotated voxels, ``(n, (Z) Y X)``, in box coordinates."""
     annotated: NDArray[np.int64]
     """Annotated voxels of any class, likewise."""
+    cached: CachedRegion | None = None
+
+
+_Place = tuple[_Loaded, list[int], list[int]]
+"""A region, and first voxel and size of a patch, in box coordinates."""
 
 
 class PatchSampler:
@@ -110,9 +116,28 @@ class PatchSampler:
     def __len__(self) -> int:
         return len(self._loaded)
 
+    def keep_on(self, device: torch.device, free: int) -> bool:
+        """Keep all images on `device` if they fit; patches are then cut out there.
+
+        Parameters
+        ----------
+        device : torch.device
+        free : int
+            Free memory of the device in bytes.
+        """
+        needed = sum(cached_bytes(i.region, i.target) for i in self._loaded)
+        if needed > SHARE.get(device.type, 0) * free:
+            return False
+        for item in self._loaded:
+            item.cached = CachedRegion(item.region, item.target, device)
+        return True
+
     def draw(self, batch_size: int, generator: Generator) -> Batch:
         """`batch_size` patches of normalised pixels and targets."""
-        drawn = [self._draw_one(generator) for _ in range(batch_size)]
+        places = [self._place_one(generator) for _ in range(batch_size)]
+        if self._loaded[0].cached is not None:
+            return _cached_batch(places)
+        drawn = [_cut(*place) for place in places]
         image = torch.from_numpy(np.stack([d[0] for d in drawn]))
         index = torch.from_numpy(np.stack([d[1] for d in drawn]).astype(np.int64))
         distance, values, weight = (
@@ -120,7 +145,8 @@ class PatchSampler:
         )
         return Batch(image, index, distance, values=values, weight=weight)
 
-    def _draw_one(self, generator: Generator) -> _Patch:
+    def _place_one(self, generator: Generator) -> _Place:
+        """Where a patch is cut out."""
         r = torch.rand(3 + len(self.patch_size), generator=generator).tolist()
         pick = int(torch.searchsorted(self._cumulative, r[0]))
         item = self._loaded[min(pick, len(self._loaded) - 1)]
@@ -136,7 +162,23 @@ class PatchSampler:
         ]
         start = [s - m for s, m in zip(start, self.margin, strict=True)]
         size = [d + 2 * m for d, m in zip(self.patch_size, self.margin, strict=True)]
-        return _cut(item, start, size)
+        return item, start, size
+
+
+def _cached_batch(places: Sequence[_Place]) -> Batch:
+    patches = [
+        item.cached.cut(start, size)
+        for item, start, size in places
+        if item.cached is not None
+    ]
+    maps: list[Tensor | None] = []
+    for k in range(3):
+        there = [m for p in patches if (m := p.maps[k]) is not None]
+        maps.append(torch.stack(there) if there else None)
+    distance, values, weight = maps
+    image = torch.stack([p.image for p in patches])
+    index = torch.stack([p.index for p in patches])
+    return Batch(image, index, distance, values=values, weight=weight)
 
 
 def _stacked(maps: Sequence[NDArray[Any] | None]) -> Tensor | None:

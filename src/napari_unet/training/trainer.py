@@ -38,6 +38,7 @@ from napari_unet.training.events import (
     Validated,
 )
 from napari_unet.training.plan import TrainingPlan
+from napari_unet.training.team import ALONE, Team
 from napari_unet.training.transfer import Transfer, begin_with, freeze_encoder
 from napari_unet.training.validation import Validation
 
@@ -99,6 +100,8 @@ class Trainer:
         From :mod:`napari_unet.device`.
     begin : callable, optional
         Finds weights to begin with for a network that was just made.
+    team : Team, optional
+        Processes that train the same network; all of them run this.
 
     Raises
     ------
@@ -115,12 +118,13 @@ class Trainer:
         device: torch.device,
         precision: torch.dtype,
         begin: Callable[[nn.Module], Transfer] | None = None,
+        team: Team = ALONE,
     ) -> None:
-        self.plan, self.config = plan, config
+        self.plan, self.config, self.team = plan, config, team
         self.sampler, self.validation = sampler, validation
         self.device, self.precision = device, precision
         self._format = memory_format(len(plan.patch_size))
-        self.generator = torch.Generator().manual_seed(config.seed)
+        self.generator = torch.Generator().manual_seed(team.seed(config.seed))
         # Only what the initial weights draw from: the caller's random state stays.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -183,7 +187,8 @@ class Trainer:
                 break
             p.step += 1
             self.average.update(self.network, p.step)
-            p.seconds = time.monotonic() - begun
+            # One clock for all: the learning rate follows it.
+            p.seconds, asked = self.team.told([time.monotonic() - begun, stop()])
             share = self._share()
             left = max(0.0, p.seconds / share - p.seconds) if share else math.inf
             yield StepDone(p.step, loss, min(1.0, share), left)
@@ -192,15 +197,18 @@ class Trainer:
                 yield Notice(NOT_SAME)
             if share >= 1:
                 reason = "all steps are done" if plan.max_steps else "time is up"
-            elif stop():
+            elif asked:
                 reason = "stopped"
             if self.validation and (reason or self._validation_due(next_validation)):
                 started = time.monotonic()
-                yield self._validate()
-                p.seconds = time.monotonic() - begun
+                if self.team.leads:
+                    yield self._validate()
                 taken = time.monotonic() - started
+                p.seconds, taken, stuck = self.team.told(
+                    [time.monotonic() - begun, taken, self._is_stuck()]
+                )
                 next_validation = p.seconds + self._seconds_between(taken)
-                if reason is None and self._is_stuck():
+                if reason is None and stuck:
                     reason = "the score no longer improves"
         p.seconds = time.monotonic() - begun
         yield Finished(p.step, reason, p.best_score, p.seconds, failed)
@@ -260,14 +268,16 @@ class Trainer:
         with self._random_layers(), autocast(self.device, self.precision):
             logits = self.network(image)
         loss = self.objective(logits, batch)
-        value = float(loss.detach())
+        value = self.team.mean(float(loss.detach()))
         if not math.isfinite(value):
             return value
         torch.autograd.backward(self._scaler.scale(loss))
+        self.team.average_gradients(self.network)
         self._scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
         self._scaler.step(self.optimizer)
         self._scaler.update()
+        self.team.share_statistics(self.network)
         return value
 
     @contextmanager
@@ -275,9 +285,8 @@ class Trainer:
         """What dropout draws: from the seed and the step, so that runs repeat."""
         devices = seed_devices(self.device)
         with torch.random.fork_rng(devices=devices, device_type="cuda"):
-            torch.manual_seed(
-                (self.config.seed * 1_000_003 + self.progress.step) % 2**63
-            )
+            seed = self.team.seed(self.config.seed)
+            torch.manual_seed((seed * 1_000_003 + self.progress.step) % 2**63)
             yield
 
     def _to_device(self, batch: Batch) -> Batch:
@@ -378,6 +387,10 @@ class Trainer:
         self.average.network.load_state_dict(without_prefix("average", tensors))
         self.best = without_prefix("best", tensors) or None
         self.generator.set_state(tensors["random"])
+        if not self.team.leads:
+            # What was kept is the random state of the first process.
+            done = int(checkpoint.plain["progress"]["step"])
+            self.generator.manual_seed(self.team.seed(self.config.seed) + done)
         restore_optimizer(self.optimizer, tensors)
         if checkpoint.plain["scaler"]:
             self._scaler.load_state_dict(checkpoint.plain["scaler"])

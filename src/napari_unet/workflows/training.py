@@ -25,7 +25,13 @@ from napari_unet.data.normalization import (
 )
 from napari_unet.data.sampling import PatchSampler, Region
 from napari_unet.data.split import Part, Split, split_annotations, whole_parts
-from napari_unet.device import describe, pick_device, pick_precision, versions
+from napari_unet.device import (
+    describe,
+    free_memory,
+    pick_device,
+    pick_precision,
+    versions,
+)
 from napari_unet.errors import AnnotationError, ConfigError, DataError
 from napari_unet.losses.objectives import make_objective
 from napari_unet.models.example import Example, example_from
@@ -44,6 +50,7 @@ from napari_unet.training.events import (
 )
 from napari_unet.training.plan import TrainingPlan, make_plan
 from napari_unet.training.recipe import Choice, explain
+from napari_unet.training.team import ALONE, Team
 from napari_unet.training.trainer import Trainer, objective_settings
 from napari_unet.training.transfer import check_start, in_words, transfer_model
 from napari_unet.training.validation import SCORE_NAMES, Validation
@@ -64,6 +71,7 @@ def train(
     resume: Path | None = None,
     start: Model | None = None,
     stop: Stop = never,
+    team: Team = ALONE,
 ) -> Generator[TrainingEvent, None, Model]:
     """Train a model; a generator of events whose return value is the model.
 
@@ -92,12 +100,17 @@ def train(
         Asked after every step; when it returns True the run ends and the best weights
         are returned.
 
+    team : Team
+        Processes that train together: only the first one writes, and has a score.
+
     Raises
     ------
     AnnotationError, DataError, ConfigError
         If the images, the annotation or the settings cannot be used.
     """
-    run = TrainingSetup.prepare(pairs, config, validation, classes, name, start)
+    if not team.leads:
+        autosave = checkpoint = None
+    run = TrainingSetup.prepare(pairs, config, validation, classes, name, start, team)
     trainer = run.trainer
     if resume is not None:
         _resume(trainer, Checkpoint.load(resume))
@@ -108,7 +121,7 @@ def train(
     saved_at, unsaved = time.monotonic(), False
     for event in trainer.run(stop):
         if isinstance(event, Finished):
-            model = run.finish(event)
+            model = run.finish(event) if team.leads else run.model(None)
             # From where the loss broke down nothing could go on.
             if checkpoint is not None and not event.failed:
                 trainer.checkpoint().save(checkpoint)
@@ -168,6 +181,7 @@ class TrainingSetup:
         classes: Sequence[ClassInfo] | None,
         name: str,
         start: Model | None = None,
+        team: Team = ALONE,
     ) -> TrainingSetup:
         """Choose everything; nothing is trained yet.
 
@@ -213,6 +227,9 @@ class TrainingSetup:
         sampler = PatchSampler(
             training, config.task, known, plan.patch_size, margin, borders
         )
+        sampler.keep_on(
+            device, free_memory(device) // (team.size if device.type == "cpu" else 1)
+        )
         objective = make_objective(config.task, objective_settings(plan, config))
         measured = None
         if held_out:
@@ -227,7 +244,14 @@ class TrainingSetup:
                 n_channels=pairs[0].source.n_channels,
                 extra=plan.auxiliary,
             )
-        trainer = Trainer(plan, config, sampler, measured, device, precision, begin)
+        trainer = Trainer(
+            plan, config, sampler, measured, device, precision, begin, team
+        )
+        if team.size > 1:
+            notes.append(
+                f"{team.size} processes learn together, {plan.batch_size} patches each "
+                "in a step."
+            )
         if start is not None and trainer.transfer is not None:
             source = pairs[0].source
             words = in_words(
