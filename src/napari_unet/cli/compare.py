@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,21 +137,13 @@ def _write(output: Path, done: NetworkDone, results: Sequence[NetworkResult]) ->
         ) from error
     if done.model is not None:
         done.model.save(output / f"{done.result.network}{SUFFIX}")
-    plain = [_plain(asdict(result)) for result in results]
+    plain = [result.as_dict() for result in results]
     text = json.dumps({"networks": plain}, indent=1, allow_nan=False)
     write_text(output / TABLE, f"{text}\n")
     series = [(r.title, [(s / 60, v) for s, v in r.curve]) for r in results if r.curve]
     if series:
         title = next(r.score_name for r in results if r.curve)
         write_text(output / PLOT, standalone(curves(series, "minutes", title)))
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN."""
-    return {
-        name: None if isinstance(value, float) and math.isnan(value) else value
-        for name, value in values.items()
-    }
 
 
 def _table(results: Sequence[NetworkResult]) -> str:

@@ -41,6 +41,15 @@ def context_box(context: TaskContext, name: str = "region") -> Box | None:
     return tuple((int(a), int(b)) for a, b in box) if box else None
 
 
+def context_model(context: TaskContext) -> Model:
+    """The model of a task: ``model_path``.
+
+    Code that comes with it runs only if the person allowed it: ``allow_code``.
+    """
+    params = context.params
+    return Model.load(params["model_path"], allow_code=params.get("allow_code") is True)
+
+
 def start_model(params: dict[str, Any]) -> Model | None:
     """The model that learning begins with: ``start`` with the kind ``"model"``."""
     start = params.get("start") or {}

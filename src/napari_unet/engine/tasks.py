@@ -21,12 +21,14 @@ from napari_unet.data.annotation import Annotation
 from napari_unet.data.classes import ClassInfo, object_classes
 from napari_unet.data.values import annotation_for
 from napari_unet.engine import rehearsal
+from napari_unet.engine.compare_task import compare_networks
 from napari_unet.engine.context import TaskContext
 from napari_unet.engine.evaluation_task import evaluate
 from napari_unet.engine.inputs import (
     context_box,
     context_image,
     context_mask,
+    context_model,
     start_model,
 )
 from napari_unet.engine.object_tasks import boundaries, measure, superpixels
@@ -48,6 +50,7 @@ from napari_unet.workflows.stored import Layout, layout_in_group, resumable_path
 
 __all__ = [
     "boundaries",
+    "compare_networks",
     "evaluate",
     "keep_settings",
     "live",
@@ -142,10 +145,11 @@ def predict(context: TaskContext) -> dict[str, Any]:
     """Segment one image into the shared output ``labels``, or into a store.
 
     Parameters of the task: ``axes``, ``voxel_size``, ``unit``, ``name``, ``ndim``,
-    ``model_path``, ``samples``, ``region``, ``probabilities``, ``views``, ``resample``,
-    ``device``; for a result too large for memory ``store_folder``, ``store_name``,
-    ``store_group`` (folder of an OME-Zarr image whose group gets the labels, or none)
-    and ``label_name`` (of the labels in it); ``objects`` (fields of `ObjectSettings`).
+    ``model_path``, ``allow_code`` (whether the model may run code that comes with it),
+    ``samples``, ``region``, ``probabilities``, ``views``, ``resample``, ``device``;
+    ``objects`` (fields of `ObjectSettings`); for a result too large for memory
+    ``store_folder``, ``store_name``, ``store_group`` (folder of an OME-Zarr image whose
+    group gets the labels, or none) and ``label_name`` (of the labels in it).
     Inputs: ``image0``, … and, where given, ``mask``. Outputs: ``labels`` and, where
     asked for, ``probabilities``.
     """
@@ -155,7 +159,7 @@ def predict(context: TaskContext) -> dict[str, Any]:
     begun = time.monotonic()
     labels, source = context.outputs["labels"], context_image(context)
     events = predict_events(
-        Model.load(params["model_path"]),
+        context_model(context),
         source,
         samples=params.get("samples"),
         region=context_box(context),
@@ -180,7 +184,7 @@ def predict(context: TaskContext) -> dict[str, Any]:
 def _predict_to_store(context: TaskContext) -> dict[str, Any]:
     params = context.params
     begun = time.monotonic()
-    model, source = Model.load(params["model_path"]), context_image(context)
+    model, source = context_model(context), context_image(context)
     same: dict[str, Any] = {
         "objects": params.get("objects"),
         "mask": context_mask(context, source),
@@ -224,13 +228,14 @@ def batch(context: TaskContext) -> dict[str, Any]:
     """Segment the images of a folder or pattern into files.
 
     Parameters of the task: ``inputs``, ``output``, ``model_path``, ``model_name``,
-    ``store``, ``separate``, ``probabilities``, ``views``, ``resample``, ``overwrite``.
+    ``allow_code``, ``store``, ``separate``, ``probabilities``, ``views``, ``resample``,
+    ``overwrite``.
     The result has the lines of the report as ``rows``.
     """
     params = context.params
     output, path = Path(params["output"]), Path(params["model_path"])
     fingerprint = model_fingerprint(path)
-    model = Model.load(path)
+    model = context_model(context)
     store = bool(params.get("store"))
     separate = bool(params.get("separate")) or model.info.task == "regression"
     items = plan_batch(

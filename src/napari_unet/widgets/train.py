@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, ComboBox, LineEdit
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFormLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QPushButton, QWidget
 from superqt import QCollapsible
 
 from napari_unet.config import PRESET_MINUTES, TrainingConfig
-from napari_unet.errors import UserError
+from napari_unet.errors import ConfigError, UserError
 from napari_unet.models.library import model_name
 from napari_unet.widgets.annotation_layer import new_annotation_layer
 from napari_unet.widgets.annotation_section import AnnotationSection
 from napari_unet.widgets.augmentation_preview import RehearsalSection
 from napari_unet.widgets.bring_back import bring_back
+from napari_unet.widgets.compare import CompareWindow
+from napari_unet.widgets.compare_run import CompareRun
 from napari_unet.widgets.config_form import ConfigForm
 from napari_unet.widgets.continue_section import ContinueSection
 from napari_unet.widgets.copy_recipe import CopyButtons, original_of, training_job
@@ -82,6 +84,9 @@ class TrainWidget(DockWidget):
         self.choices = TrainingChoices(
             self.image, self.annotation, self.preset, self.advanced
         )
+        self.compare = CompareWindow(
+            CompareRun(self.host.engine), self.choices_request, self
+        )
         self.panel = RunPanel(self.run, "Train")
         self.live = LiveSection(
             self.viewer, LiveRun(self.host.engine, news), self.annotation_layer
@@ -130,6 +135,10 @@ class TrainWidget(DockWidget):
             self.viewer, RehearsalRun(self.host.engine), self.request
         )
         self.folded.addWidget(self.rehearsal)
+        self.compare_button = QPushButton("Compare networks…")
+        self.compare_button.setToolTip("Try several on this image, for minutes each")
+        self.folded.addWidget(self.compare_button)
+        self._comparing = False
         self.recipe = CopyButtons(self._recipe)
         self.folded.addWidget(self.recipe)
         self.add(self.folded)
@@ -140,6 +149,9 @@ class TrainWidget(DockWidget):
             part.changed.connect(self.check_soon)
         self.advanced.changed.connect(self.check_soon)
         self.start_from.changed.connect(self.check_soon)
+        self.compare_button.clicked.connect(self._on_compare)
+        self.compare.picked.connect(self._on_picked)
+        self.compare.run.changed.connect(self._on_comparison)
         self.annotation.changed.connect(self._show_mode)
         self.learn.changed.connect(self._show_mode)
         self.annotation.painted.connect(self.check_soon)
@@ -209,6 +221,10 @@ class TrainWidget(DockWidget):
         start = self.start_from.start(request.image, request.config)
         return replace(request, start=start)
 
+    def choices_request(self) -> TrainingRequest:
+        """What there is to learn from, for a comparison, which starts from scratch."""
+        return self.choices.request(self.name.value)
+
     def _recipe(self) -> Callable[[], Recipe]:
         request, layers = self.request(), self.image.layers()
         return training_job(
@@ -227,6 +243,8 @@ class TrainWidget(DockWidget):
         self.annotation.summary.say(self.choices.summary())
         self.choices.offer_paint()
         try:
+            if self.compare.run.active:
+                raise ConfigError("Networks are being compared: wait, or stop that.")
             image, _, config = self.choices.checked()
             self.start_from.offer(image, config)
             self.start_from.start(image, config)
@@ -321,6 +339,22 @@ class TrainWidget(DockWidget):
         if self.keeper.problem and self.live.run.active:
             self.live.run.note(self.keeper.problem)
 
+    def _on_compare(self) -> None:
+        self.compare.check()
+        self.compare.show()
+        self.compare.raise_()
+
+    def _on_comparison(self) -> None:
+        """The engine does one thing at a time."""
+        if self.compare.run.active != self._comparing:
+            self._comparing = self.compare.run.active
+            self.check()
+            self._show_mode()
+
+    def _on_picked(self, network: str) -> None:
+        self.advanced.field("network").value = network
+        self.compare.hide()
+
     def paint_class(self, value: int) -> None:
         """Select the annotation and a class of it."""
         if self._select_annotation():
@@ -356,7 +390,10 @@ class TrainWidget(DockWidget):
         self.advanced.leave_out(NOT_LIVE if live else frozenset())
         self.panel.setVisible(not live)
         self.live.setVisible(live)
-        self.rehearsal.allow(idle=not self.active_run.active, live=live)
+        idle = not self.active_run.active
+        self.rehearsal.allow(idle=idle and not self.compare.run.active, live=live)
+        self.compare_button.setVisible(not live)
+        self.compare_button.setEnabled(idle)
 
     def _on_run(self) -> None:
         run = self.active_run
@@ -386,7 +423,13 @@ class TrainWidget(DockWidget):
     def apply_theme(self, _: Any = None) -> Colors:
         colors = super().apply_theme()
         parts = (self.panel, self.live, self.again, self.plot, self.annotation)
-        for part in (*parts, self.start_from, self.rehearsal, self.recipe):
+        for part in (
+            *parts,
+            self.start_from,
+            self.rehearsal,
+            self.recipe,
+            self.compare,
+        ):
             part.set_colors(colors)
         return colors
 
@@ -405,6 +448,8 @@ class TrainWidget(DockWidget):
         self.annotation.close()
         self.run.stop()
         self.rehearsal.close_run()
+        self.compare.run.changed.disconnect(self._on_comparison)
+        self.compare.close_run()
 
 
 def _warn_of(run: TrainingRun) -> None:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Generator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -60,6 +60,13 @@ class NetworkResult:
     """Why training ended, in words."""
     problem: str = ""
     """Why there is no score, in a sentence; empty where all went well."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; ``None`` for what is not known, since JSON has no NaN."""
+        return {
+            name: None if isinstance(value, float) and math.isnan(value) else value
+            for name, value in asdict(self).items()
+        }
 
 
 @dataclass(frozen=True)
