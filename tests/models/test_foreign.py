@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -13,131 +12,27 @@ import torch
 import napari_unet
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import ModelFileError
-from napari_unet.models import rdf_text
+from napari_unet.models import foreign_network, rdf_text
+from napari_unet.models.foreign import needs_code
 from napari_unet.models.model import Model
 from napari_unet.models.model_file import read_info
 from napari_unet.prediction.predictor import Predictor
 
+from .foreign_packages import (
+    Blur,
+    blur_package,
+    file,
+    half_package,
+    onnx_package,
+    state_dict_package,
+)
+
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
-
-
-class Half(torch.nn.Module):
-    """Probabilities at half the size from byxc bytes, as some programs have it."""
-
-    def forward(self, image):
-        x = image.permute(0, 3, 1, 2).float() / 255
-        x = torch.nn.functional.avg_pool2d(x, 2).mean(dim=1, keepdim=True)
-        return torch.cat([x, 1 - x], dim=1).permute(0, 2, 3, 1)
-
-
-class Blur(torch.nn.Module):
-    def forward(self, image):
-        return torch.nn.functional.avg_pool2d(image, 5, 1, 2)
-
-
-CODE = b"""
-import pathlib, torch
-pathlib.Path("ran").touch()
-class Net(torch.nn.Module):
-    def __init__(self, factor):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(()))
-        self.factor = factor
-    def forward(self, x):
-        return x * self.weight * self.factor
-"""
-
-
-def traced(module, example):
-    buffer = io.BytesIO()
-    with torch.no_grad():
-        torch.jit.save(torch.jit.trace(module, example), buffer)
-    return buffer.getvalue()
-
-
-def npy(array):
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
-
-
-def file(name, data):
-    return {"source": name, "sha256": sha256(data).hexdigest()}
-
-
-def space(letter, size, **more):
-    return {"type": "space", "id": letter, "size": size, **more}
-
-
-def channel(*names):
-    return {"type": "channel", "id": "channel", "channel_names": list(names)}
-
-
-BATCH = {"type": "batch", "id": "batch"}
-
-
-def write(path, weights, inputs, outputs, test_output, entries, **more):
-    data = npy(test_output)
-    outputs = {**outputs, "test_tensor": file("out.npy", data)}
-    rdf = {
-        "type": "model",
-        "format_version": "0.5.4",
-        "name": "Other model",
-        "authors": [{"name": "Somebody", "github_user": "nobody-asks-github"}],
-        "license": "MIT",
-        "inputs": [inputs],
-        "outputs": [outputs],
-        "weights": weights,
-        **more,
-    }
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("rdf.yaml", rdf_text.dump(rdf))
-        archive.writestr("out.npy", data)
-        for name, content in entries.items():
-            archive.writestr(name, content)
-    return path
 
 
 @pytest.fixture
 def half(tmp_path):
-    """Axes byxc, uint8, one size, output at half of it, TorchScript alone."""
-    data = traced(Half(), torch.zeros(1, 64, 64, 1, dtype=torch.uint8))
-    axes = [BATCH, space("y", 64), space("x", 64), channel("gray")]
-    out = [
-        BATCH,
-        space("y", 32, halo=4),
-        space("x", 32, halo=4),
-        channel("background", "cell"),
-    ]
-    steps = [{"id": "ensure_dtype", "kwargs": {"dtype": "uint8"}}]
-    shown = np.full((1, 32, 32, 2), 0.5, np.float32)
-    return write(
-        tmp_path / "half.zip",
-        {"torchscript": file("w.pt", data)},
-        {"id": "raw", "axes": axes, "preprocessing": steps},
-        {"id": "out", "axes": out},
-        shown,
-        {"w.pt": data},
-    )
-
-
-def blur_package(path, preprocessing, smallest=8, halo=8, **more):
-    data = traced(Blur(), torch.zeros(1, 1, 16, 16))
-    size = {"min": smallest, "step": 4}
-    same = [{"tensor_id": "raw", "axis_id": a} for a in "yx"]
-    out = [space(a, s, halo=halo) for a, s in zip("yx", same, strict=True)]
-    return write(
-        path,
-        {"torchscript": file("w.pt", data)},
-        {
-            "id": "raw",
-            "axes": [BATCH, channel("c"), space("y", size), space("x", size)],
-            "preprocessing": preprocessing,
-        },
-        {"id": "out", "axes": [BATCH, channel("glow"), *out], **more},
-        np.full((1, 1, 16, 16), -3.0, np.float32),
-        {"w.pt": data},
-    )
+    return half_package(tmp_path / "half.zip")
 
 
 def test_what_another_program_says_about_its_model(half):
@@ -217,31 +112,11 @@ def test_one_map_of_probabilities_is_compared_with_background(tmp_path):
     assert (labels[23:] == 2).all()
 
 
-def state_dict_package(path):
-    buffer = io.BytesIO()
-    torch.save({"weight": torch.ones(())}, buffer)
-    data = buffer.getvalue()
-    architecture = {
-        **file("net.py", CODE),
-        "callable": "Net",
-        "kwargs": {"factor": 2.0},
-    }
-    size = {"min": 8, "step": 1}
-    axes = [BATCH, channel("c"), space("y", size), space("x", size)]
-    return write(
-        path,
-        {"pytorch_state_dict": {**file("w.pt", data), "architecture": architecture}},
-        {"id": "raw", "axes": axes},
-        {"id": "out", "axes": axes},
-        np.full((1, 1, 8, 8), 7.0, np.float32),
-        {"w.pt": data, "net.py": CODE},
-    )
-
-
 def test_code_runs_only_with_leave(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = state_dict_package(tmp_path / "s.zip")
     assert read_info(path).task == "regression"
+    assert needs_code(path)
     with pytest.raises(ModelFileError, match="--allow-model-code"):
         Model.load(path)
     assert not (tmp_path / "ran").exists()
@@ -249,6 +124,25 @@ def test_code_runs_only_with_leave(tmp_path, monkeypatch):
     assert (tmp_path / "ran").exists()
     found = napari_unet.predict(model, np.full((20, 20), 3.0, np.float32))
     np.testing.assert_allclose(found, 6.0)
+
+
+def test_onnx_of_another_program(tmp_path, monkeypatch):
+    pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    path = onnx_package(tmp_path / "o.zip")
+    assert not needs_code(path)
+    image = np.random.default_rng(0).normal(0, 9, (37, 70)).astype(np.float32)
+    found = napari_unet.predict(Model.load(path), image)
+    np.testing.assert_allclose(found, 2 * image, rtol=1e-5)
+    # Where the extra is missing, it is named.
+    monkeypatch.setattr(foreign_network, "onnx_session", lambda data: None)
+    with pytest.raises(ModelFileError, match=r"pip install .*\[bioimageio\]"):
+        Model.load(path)
+
+
+def test_torchscript_never_needs_leave(half, path):
+    assert not needs_code(half)
+    assert not needs_code(path)  # one of ours
 
 
 def test_it_cannot_be_saved_as_ours(half, tmp_path):

@@ -7,11 +7,12 @@ import json
 import os
 from pathlib import Path
 
-from napari_unet.cli.common import UsageError, find_model, note, say, table
+from napari_unet.cli.common import UsageError, find_model, given, note, say, table
 from napari_unet.models.library import FOLDER_VARIABLE, model_folder, model_name
 from napari_unet.models.library_changes import (
     delete_model,
     duplicate_model,
+    export_anew,
     export_model,
     import_model,
     rename_model,
@@ -98,8 +99,14 @@ def _import(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    target = options.target.expanduser()
-    path = export_model(find_model(options.model), target, overwrite=options.overwrite)
+    target, source = options.target.expanduser(), find_model(options.model)
+    card = given(license=options.license, authors=options.author)
+    if options.onnx or card:
+        path = export_anew(
+            source, target, card, onnx=options.onnx, overwrite=options.overwrite
+        )
+    else:
+        path = export_model(source, target, overwrite=options.overwrite)
     say(f"Model: {path}")
 
 

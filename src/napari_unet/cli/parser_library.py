@@ -25,6 +25,7 @@ def add_models(commands: Commands) -> None:
   napari-unet models list
   napari-unet models list --find nuclei --sort score
   napari-unet models import ~/Downloads/nuclei.bioimage.io.zip
+  napari-unet models export nuclei /media/usb --onnx --license MIT --author "Ada L."
   napari-unet models rename "image classes" roots
   napari-unet models delete roots
 """,
@@ -57,6 +58,20 @@ def add_models(commands: Commands) -> None:
     model(exporting)
     exporting.add_argument("target", type=Path, help="a file, or a folder for it")
     exporting.add_argument("--overwrite", action="store_true", help="replace a file")
+    exporting.add_argument(
+        "--onnx", action="store_true", help="with ONNX, which more programs can run"
+    )
+    exporting.add_argument(
+        "--license",
+        metavar="SPDX",
+        help="of the copy: an SPDX identifier such as CC-BY-4.0 or MIT",
+    )
+    exporting.add_argument(
+        "--author",
+        action="append",
+        metavar="NAME",
+        help="of the copy; may be given several times",
+    )
     renaming = action("rename", "give a model another name")
     model(renaming)
     renaming.add_argument("name", metavar="NAME")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_unet.engine.context import TaskContext, TaskStopped
-from napari_unet.engine.inputs import context_image
-from napari_unet.models.model import Model
+from napari_unet.engine.inputs import context_image, context_model
 from napari_unet.stopping import Stopped
 from napari_unet.workflows.sensitivity import sensitivity
 
@@ -21,7 +20,7 @@ def look_at(context: TaskContext) -> dict[str, Any]:
     params = context.params
     try:
         found = sensitivity(
-            Model.load(params["model_path"]),
+            context_model(context),
             context_image(context),
             params["point"],
             sample=params["sample"],

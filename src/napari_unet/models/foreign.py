@@ -20,7 +20,13 @@ from napari_unet.config import Task
 from napari_unet.data.classes import PALETTE, ClassInfo
 from napari_unet.data.normalization import NormalizationInfo
 from napari_unet.errors import ModelFileError
-from napari_unet.models.archive import damaged, is_plain, read_entry, unsafe
+from napari_unet.models.archive import (
+    damaged,
+    is_plain,
+    open_archive,
+    read_entry,
+    unsafe,
+)
 from napari_unet.models.info import ModelCard, ModelInfo
 from napari_unet.networks.info import NetworkInfo
 
@@ -81,6 +87,27 @@ def refused(path: Path, why: str) -> ModelFileError:
     return ModelFileError(
         f"The model {path.name} of another program cannot be used here: {why}."
     )
+
+
+def needs_code(path: Path) -> bool:
+    """Whether a model runs only with Python code that comes with it.
+
+    Models of ours, ONNX and TorchScript never do.
+
+    Raises
+    ------
+    ModelFileError
+        If the file cannot be read, or not be used here in any case.
+    """
+    from napari_unet.models.model_file import is_foreign, rdf_name, read_rdf
+
+    with open_archive(path) as archive:
+        if rdf_name(archive) is None:
+            return False
+        rdf = read_rdf(archive, path)
+        if not is_foreign(rdf):
+            return False
+        return plan_foreign(archive, path, rdf).form == "pytorch_state_dict"
 
 
 def plan_foreign(

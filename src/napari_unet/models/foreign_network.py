@@ -337,7 +337,8 @@ def load_foreign(path: Path, *, allow_code: bool = False) -> ForeignNetwork:
                 path,
                 "it runs only with Python code that comes with it, which could do "
                 "anything on this computer; if you trust who made it, allow it "
-                "(`--allow-model-code`, or `load_model(path, allow_code=True)`)",
+                "(when Predict or Batch asks, by `--allow-model-code`, or by "
+                "`load_model(path, allow_code=True)`)",
             )
         name, checksum = str(entry["source"]), entry.get("sha256")
         data = read_entry(archive, path, name, MAX_WEIGHTS_BYTES, checksum)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from napari_unet.errors import ModelFileError
 from napari_unet.files import atomic_file
+from napari_unet.models.info import ModelInfo
 from napari_unet.models.library import (
     SUFFIX,
     free_path,
@@ -19,10 +23,17 @@ from napari_unet.models.library import (
     model_name,
 )
 from napari_unet.models.library_entries import note_path, read_note, write_note
-from napari_unet.models.model_file import OLD_SUFFIX, read_info
+from napari_unet.models.model_file import (
+    OLD_SUFFIX,
+    ONNX_NAME,
+    is_foreign_file,
+    read_info,
+)
 
 ENDINGS = (SUFFIX, OLD_SUFFIX)
 LONGEST_NAME = 120
+SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{1,60}")
+"""What an identifier of a licence looks like."""
 REFUSED = '<>:"/\\|?*'
 """What some file system does not allow in a name."""
 
@@ -126,16 +137,76 @@ def export_model(path: Path, target: Path, *, overwrite: bool = False) -> Path:
         If there is a file of that name and it is not to be replaced, or the disk
         refuses.
     """
+    target = _export_target(path, target, _ending(path), overwrite=overwrite)
+    with _told(path, "copied"):
+        _copy(path, target)
+    return target
+
+
+def export_anew(
+    path: Path,
+    target: Path,
+    card: Mapping[str, Any],
+    *,
+    onnx: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Write a model anew into another place, saying more than the original does.
+
+    Parameters
+    ----------
+    path, target, overwrite
+        As in :func:`export_model`.
+    card : mapping
+        Fields of `ModelCard` that the copy has otherwise than the original.
+    onnx : bool
+        With ONNX, too; a model that has it keeps it.
+
+    Raises
+    ------
+    UserError
+        As in :func:`export_model`; if the model belongs to another program, the
+        licence is no SPDX identifier, or ONNX cannot be written.
+    """
+    from napari_unet.models.model import Model  # needs torch
+
+    if is_foreign_file(path):
+        raise ModelFileError(
+            f"The model {model_name(path)!r} belongs to another program: it can only "
+            "be copied as it is, without --onnx, --license and --author."
+        )
+    spdx = card.get("license")
+    if spdx is not None and not SPDX.fullmatch(spdx):
+        raise ModelFileError(
+            f"{spdx!r} is no identifier of a licence: use one of "
+            "https://spdx.org/licenses, such as CC-BY-4.0 or MIT."
+        )
+    target = _export_target(path, target, SUFFIX, overwrite=overwrite)
+    model = Model.load(path)
+    said = {**model.info.card.model_dump(), **card}
+    info = {**model.info.model_dump(), "card": said}
+    model.info = ModelInfo.model_validate(info)
+    with zipfile.ZipFile(path) as archive:
+        onnx = onnx or ONNX_NAME in archive.namelist()
+    return model.save(target, onnx=onnx)
+
+
+def _export_target(path: Path, target: Path, ending: str, *, overwrite: bool) -> Path:
+    """The file that is written.
+
+    Raises
+    ------
+    ModelFileError
+        If it is the model itself, or there and not to be replaced.
+    """
     if target.is_dir():
-        target = target / path.name
+        target = target / f"{model_name(path)}{ending}"
     elif not target.name.endswith(".zip"):
-        target = target.with_name(f"{target.name}{_ending(path)}")
+        target = target.with_name(f"{target.name}{ending}")
     if target.exists() and target.samefile(path):
         raise ModelFileError(f"{target} is the model itself: choose another place.")
     if not overwrite:
         _check_free(target)
-    with _told(path, "copied"):
-        _copy(path, target)
     return target
 
 

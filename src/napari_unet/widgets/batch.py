@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from napari_unet.errors import DataError, UserError
 from napari_unet.widgets.batch_run import BatchLine, BatchRequest, BatchRun
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.evaluate_folders import FolderRow
-from napari_unet.widgets.model_section import ModelSection
+from napari_unet.widgets.model_section import NOT_ALLOWED, ModelSection
 from napari_unet.widgets.run_dock import RunDock
 from napari_unet.widgets.session import Session, session
 from napari_unet.widgets.style import Colors
@@ -137,8 +138,15 @@ class BatchWidget(RunDock):
         )
 
     def begin(self, request: BatchRequest) -> None:
+        try:
+            if not self.model.may_run():
+                self.panel.status.say(NOT_ALLOWED)
+                return
+        except UserError as error:
+            self.panel.set_problem(str(error))
+            return
         self.table.hide()
-        super().begin(request)
+        super().begin(replace(request, allow_code=self.model.code_allowed))
 
     def _on_ended(self) -> None:
         self.table.setRowCount(len(self.run.lines))

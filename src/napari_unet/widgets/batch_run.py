@@ -28,6 +28,8 @@ class BatchRequest:
     views: bool = False
     resample: bool = False
     overwrite: bool = False
+    allow_code: bool = False
+    """Whether the person let the model run code that comes with it."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class BatchRun(EngineRun):
                 "output": str(request.output),
                 "model_path": str(request.model_path),
                 "model_name": model_name(request.model_path),
+                "allow_code": request.allow_code,
                 "store": request.store,
                 "separate": request.separate,
                 "probabilities": request.probabilities,

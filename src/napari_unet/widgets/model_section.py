@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, PushButton
 from psygnal import Signal
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QMessageBox,
+    QWidget,
+)
 
 from napari_unet.errors import ModelFileError, UserError
 from napari_unet.models.fits import fits
+from napari_unet.models.foreign import needs_code
 from napari_unet.models.info import ModelInfo
 from napari_unet.models.library import SUFFIX, list_models, model_folder, model_name
 from napari_unet.models.model_file import read_info
@@ -22,6 +30,14 @@ from napari_unet.widgets.style import Colors, Message, narrow
 
 if TYPE_CHECKING:
     from napari.layers import Image
+
+CODE_QUESTION = """\
+The model {name!r} of another program runs only with program code that came with its \
+file. That code could do anything on this computer: read, change or delete your files.
+
+Run it? Say yes only if you trust whoever made this file."""
+
+NOT_ALLOWED = "Nothing was run: this model works only with its own code."
 
 ImageKind = tuple[str, int, tuple[float, ...], str]
 """Axes, number of channels, pixel size along (Z) Y X and its unit."""
@@ -37,6 +53,7 @@ class ModelSection:
         self._opened: list[Path] = []
         self._cache: dict[tuple[Path, float], ModelInfo | ModelFileError] = {}
         self._images: list[ImageKind] = []
+        self._allowed: set[tuple[Path, float, int]] = set()
         self._picked = False
         self.model = ComboBox(choices=[], tooltip=f"Models in {model_folder()}")
         self.open = PushButton(text="Open…", tooltip="Choose a model file")
@@ -139,6 +156,44 @@ class ModelSection:
         """
         return self._read(self.path())
 
+    @property
+    def code_allowed(self) -> bool:
+        """Whether the person let the chosen model run code that comes with it."""
+        path: Path | None = self.model.value
+        return path is not None and path.exists() and _version(path) in self._allowed
+
+    def may_run(self) -> bool:
+        """Ask before code that came with a model is run; most models have none.
+
+        Raises
+        ------
+        ModelFileError
+            If there is no model, or its file cannot be used.
+        """
+        path = self.path()
+        self._read(path)
+        if self.code_allowed or not needs_code(path):
+            return True
+        version = _version(path)
+        if not self.confirm(CODE_QUESTION.format(name=model_name(path))):
+            return False
+        # What was replaced while the question was open is another file.
+        self._allowed.add(version)
+        return True
+
+    def confirm(self, question: str) -> bool:
+        """Ask a question that is answered with yes or, unless chosen otherwise, no."""
+        yes, no = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
+        box = QMessageBox(self.model.native.window())
+        box.setIcon(QMessageBox.Icon.Warning)
+        box.setWindowTitle("Run code of this model?")
+        box.setTextFormat(Qt.TextFormat.PlainText)  # names come from strangers
+        box.setText(question)
+        box.setStandardButtons(yes | no)
+        box.setDefaultButton(no)
+        box.setEscapeButton(no)
+        return bool(box.exec() == yes)
+
     def _read(self, path: Path) -> ModelInfo:
         if not path.exists():
             raise ModelFileError(f"The model file {path} is gone: choose another one.")
@@ -169,10 +224,16 @@ class ModelSection:
             self.model.native,
             "Choose a model",
             str(model_folder()),
-            f"U-Net models (*{SUFFIX});;All files (*)",
+            f"U-Net models (*{SUFFIX});;Models of other programs (*.zip)"
+            ";;All files (*)",
         )
         if name:
             self.choose(Path(name))
+
+
+def _version(path: Path) -> tuple[Path, float, int]:
+    stat = path.stat()
+    return path, stat.st_mtime, stat.st_size
 
 
 def image_kinds(layers: Sequence[Image]) -> list[ImageKind]:

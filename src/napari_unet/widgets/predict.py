@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from napari_unet.widgets.image_section import ImageSection
 from napari_unet.widgets.image_store import ome_zarr_of
 from napari_unet.widgets.limit_box import LimitBox
 from napari_unet.widgets.mask_choice import MaskChoice
-from napari_unet.widgets.model_section import ModelSection, image_kinds
+from napari_unet.widgets.model_section import NOT_ALLOWED, ModelSection, image_kinds
 from napari_unet.widgets.object_tuning import ObjectTuning
 from napari_unet.widgets.placement import displayed_box, result_layer
 from napari_unet.widgets.predict_region import RegionEditor
@@ -177,6 +178,7 @@ class PredictWidget(DockWidget):
             resample=bool(self.resample.value),
             objects=self.tuning.wishes() if info.task == "objects" else {},
             mask=self.outside.array(image.source),
+            allow_code=self.model.code_allowed,
             layers=(*self.image.layers(), self.outside.layer.value),
         )
 
@@ -259,6 +261,10 @@ class PredictWidget(DockWidget):
         """Start a prediction with what is chosen now."""
         try:
             request = self.request()
+            if not self.model.may_run():
+                self.panel.status.say(NOT_ALLOWED)
+                return
+            request = replace(request, allow_code=self.model.code_allowed)
         except UserError as error:
             self.panel.set_problem(str(error))
             return

@@ -54,6 +54,8 @@ class PredictionRequest:
     """Fields of `ObjectSettings`: what to change of how objects are told apart."""
     mask: Any = None
     """Array along the labels axes: where it is 0, nothing is found."""
+    allow_code: bool = False
+    """Whether the person let the model run code that comes with it."""
     layers: tuple[Any, ...] = ()
     """What was chosen: the image, further channels, and the mask or None."""
 
@@ -112,6 +114,7 @@ class PredictionRequest:
         return {
             **self.image.params(),
             "model_path": str(self.model_path),
+            "allow_code": self.allow_code,
             "samples": self.samples(),
             "region": self.region(),
             "views": self.views,

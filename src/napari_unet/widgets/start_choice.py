@@ -174,6 +174,8 @@ def why_not(info: ModelInfo, image: ImageSnapshot, config: TrainingConfig) -> st
     Empty if it can.
     """
     source = image.source
+    if info.network.name == FOREIGN:
+        return "belongs to another program and can only predict"
     if info.network.name != LIVE_NETWORK:
         return "was not learnt while painting and has another network"
     if info.task != config.task:
