@@ -13,7 +13,7 @@ export MPLBACKEND = Agg
 export NO_MKDOCS_2_WARNING = 1
 
 .PHONY: help demo test test-all test-lower-bounds lint format types manifest \
-	release-check pytest docs docs-serve screenshots wheel pins clean
+	release-check monkey soak pytest docs docs-serve screenshots wheel pins clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
@@ -53,6 +53,12 @@ pytest: $(READY) ## The tests; choose with ARGS="-k engine"
 test-lower-bounds: ## The tests with the oldest versions that pyproject.toml allows
 	@scripts/system_packages.sh
 	@scripts/lower_bounds.sh $(ARGS)
+
+monkey: $(READY) ## Random actions in a real viewer; ARGS="--actions 3000 --seed 5"
+	$(DISPLAYED) $(PY) tests/e2e/monkey.py $(ARGS)
+
+soak: $(READY) ## An hour of work in a real viewer: does memory stay flat?
+	$(DISPLAYED) $(PY) benchmarks/soak.py $(ARGS)
 
 release-check: $(READY) ## What we save, tested by the library of the BioImage Model Zoo
 	scripts/check_bioimageio.sh $(PY) $(ARGS)

@@ -1,0 +1,180 @@
+"""What is looked at while a monkey plays: errors, pauses, annotations, leftovers."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+import warnings
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from qtpy.QtCore import QTimer, QtMsgType, qInstallMessageHandler
+
+LONG_PAUSE_SECONDS = 3.0
+"""Pauses of the event loop beyond this are told."""
+TICK_MS = 10
+DEFECTS = ("went wrong", "please report", "ended unexpectedly", "Traceback")
+"""Words that no sentence for people has unless the program is to blame."""
+OUR_MEMORY = "unetlive_"
+OUR_FILES = ("napari-unet", "tmp", "foreign")
+HARMLESS = (
+    # Xvfb, and drivers in software, have less than a screen has.
+    "OpenGL",
+    "QOpenGL",
+    "propagateSizeHints",
+    "XDG_RUNTIME_DIR",
+    "Unable to set geometry",
+    "libEGL",
+    "dbus",
+    "xkbcommon",
+    "QFont::setPointSize",
+)
+
+
+class Problems:
+    """Collects whatever goes wrong anywhere in this process."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+        self.doing = "begin"
+        """The last actions, for the report."""
+
+    def add(self, text: str) -> None:
+        self.found.append(f"[{self.doing}] {text}")
+
+    def listen(self) -> None:
+        """Hear of every exception, also of those that Qt, threads and napari catch."""
+        from napari.utils.notifications import notification_manager
+
+        sys.excepthook = self._on_exception
+        threading.excepthook = lambda a: self._on_exception(
+            a.exc_type, a.exc_value, a.exc_traceback
+        )
+        sys.unraisablehook = lambda a: self._on_exception(
+            a.exc_type, a.exc_value, a.exc_traceback
+        )
+        warnings.showwarning = self._on_warning
+        notification_manager.notification_received.connect(self._on_notification)
+        qInstallMessageHandler(self._on_qt)
+
+    def hear_sentence(self, source: str, sentence: str) -> None:
+        """Judge what a widget says."""
+        if any(word in sentence for word in DEFECTS):
+            text = f"{source} says: {sentence}"
+            if not any(text in known for known in self.found):
+                self.add(text)
+
+    def _on_exception(self, kind: Any, value: Any, trace: Any) -> None:
+        self.add("".join(traceback.format_exception(kind, value, trace)))
+
+    def _on_warning(self, message: Any, category: Any, filename: str, *_: Any) -> None:
+        if "napari_unet" in filename:
+            self.add(f"{category.__name__}: {message} ({filename})")
+
+    def _on_notification(self, event: Any) -> None:
+        # psygnal or napari's own events, by the version of napari.
+        notification = getattr(event, "notification", event)
+        text, severity = str(notification.message), str(notification.severity)
+        if severity.lower() == "error":
+            trace = getattr(notification, "exception", None)
+            lines = traceback.format_exception(trace) if trace is not None else []
+            self.add(f"napari tells: {text}\n{''.join(lines)}")
+        else:
+            self.hear_sentence("a notification", text)
+
+    def _on_qt(self, kind: Any, _: Any, text: str | None) -> None:
+        loud = (QtMsgType.QtWarningMsg, QtMsgType.QtCriticalMsg, QtMsgType.QtFatalMsg)
+        if kind in loud and not any(word in str(text) for word in HARMLESS):
+            self.add(f"Qt: {text}")
+
+
+class Pauses:
+    """The longest stand-still of the event loop, and during which action."""
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self.longest = 0.0
+        self.long: list[str] = []
+        self._last = time.monotonic()
+        self._tick = QTimer()
+        self._tick.setInterval(TICK_MS)
+        self._tick.timeout.connect(self.turned)
+        self._tick.start()
+
+    def turned(self) -> None:
+        now = time.monotonic()
+        pause, self._last = now - self._last, now
+        self.longest = max(self.longest, pause)
+        if pause > LONG_PAUSE_SECONDS:
+            self.long.append(f"{pause:.1f} s during {self._problems.doing}")
+
+
+class Annotations:
+    """Remembers what was painted, and says if any of it is lost."""
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._known: weakref.WeakKeyDictionary[Any, np.ndarray] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def layers(self) -> list[Any]:
+        return list(self._known)
+
+    def keep(self, layer: Any) -> None:
+        """Take what the layer holds now for right: it was edited on purpose."""
+        self._known[layer] = np.array(layer.data)
+
+    def check(self) -> None:
+        """Painted pixels that nobody edited are as they were."""
+        for layer, before in list(self._known.items()):
+            now = np.asarray(layer.data)
+            if now.shape != before.shape:
+                self._problems.add(f"{layer.name} has another shape: {now.shape}")
+            else:
+                lost = (before != 0) & (now != before)
+                if lost.any():
+                    count = int(lost.sum())
+                    self._problems.add(f"{layer.name} lost {count} painted pixels")
+            self.keep(layer)
+
+
+def leftovers(marker: str, folder: Path, memory_before: set[str]) -> list[str]:
+    """Processes, shared memory and temporary files that outlived a program.
+
+    Parameters
+    ----------
+    marker : str
+        Part of an environment variable of the program and of whatever it started.
+    folder : Path
+        Where the program kept its temporary files.
+    memory_before : set of str
+        What :func:`shared_memory` said before it began.
+    """
+    found = [f"shared memory: {n}" for n in shared_memory() - memory_before]
+    found += [f"file: {path}" for path in temporary_files(folder)]
+    for process in psutil.process_iter():
+        try:
+            if marker in process.environ().values() and process.is_running():
+                found.append(f"process: {process.pid} {process.cmdline()}")
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+    return found
+
+
+def shared_memory() -> set[str]:
+    """Names of our shared memory on this machine; empty where it has no names."""
+    folder = Path("/dev/shm")
+    if not folder.is_dir():
+        return set()
+    return {p.name for p in folder.glob(f"{OUR_MEMORY}*")}
+
+
+def temporary_files(folder: Path) -> list[Path]:
+    """What lies in a folder of temporary files and may be ours."""
+    return sorted(p for p in folder.iterdir() if p.name.startswith(OUR_FILES))

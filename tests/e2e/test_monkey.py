@@ -1,0 +1,82 @@
+"""A monkey plays with the viewer; nothing breaks, is lost, or is left behind.
+
+``NAPARI_UNET_MONKEY_ACTIONS`` and ``NAPARI_UNET_MONKEY_SEED`` make it play longer, or
+otherwise; ``python tests/e2e/monkey.py --actions 3000 --seed 5`` does so by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from .monkey_watch import Annotations, Problems, leftovers, shared_memory
+
+pytestmark = pytest.mark.viewer
+
+MONKEY = Path(__file__).with_name("monkey.py")
+ACTIONS = os.environ.get("NAPARI_UNET_MONKEY_ACTIONS", "150")
+SEED = os.environ.get("NAPARI_UNET_MONKEY_SEED", "0")
+HANG_SECONDS = 1800 + 10 * int(ACTIONS)
+"""A guard against hangs; a short play needs about a minute."""
+
+
+def test_random_actions_break_nothing_and_leave_nothing(tmp_path: Path) -> None:
+    marker, before = secrets.token_hex(8), shared_memory()
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    environment = {
+        **os.environ,
+        "TMPDIR": str(folder),
+        "NAPARI_CONFIG": str(tmp_path / "napari.yaml"),
+        "NAPARI_UNET_MONKEY": marker,
+    }
+    done = subprocess.run(
+        [sys.executable, MONKEY, "--actions", ACTIONS, "--seed", SEED],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=HANG_SECONDS,
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ": 0 problems" in done.stdout
+    assert leftovers(marker, folder, before) == []
+
+
+def test_what_is_lost_would_be_seen() -> None:
+    class Layer:
+        name = "strokes"
+        data = np.array([0, 1, 2])
+
+    problems, layer = Problems(), Layer()
+    seen = Annotations(problems)
+    seen.keep(layer)
+    layer.data = np.array([3, 1, 2])  # more is no loss
+    seen.check()
+    assert problems.found == []
+    layer.data = np.array([3, 0, 2])
+    seen.check()
+    assert "lost 1 painted pixels" in problems.found[0]
+
+
+def test_what_is_left_behind_would_be_seen(tmp_path: Path) -> None:
+    marker = secrets.token_hex(8)
+    code = "import sys; print(1, flush=True); sys.stdin.read()"
+    left = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "NAPARI_UNET_MONKEY": marker},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    (tmp_path / "napari-unet-1-2").mkdir()
+    assert left.stdout is not None
+    left.stdout.readline()
+    found = leftovers(marker, tmp_path, shared_memory())
+    left.communicate()
+    assert [text.partition(":")[0] for text in found] == ["file", "process"]
