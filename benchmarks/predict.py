@@ -381,10 +381,13 @@ def store_like(model: Model, source: ImageSource, sink: Any) -> BlockJob:
     from napari_unet.data.normalization import measure_range
     from napari_unet.prediction.blocks import BlockGrid
 
+    # In half precision oneDNN makes 16 channels of the stand-in's one, and what is
+    # measured would be that.
+    options = Options(precision="float32")
     box = tuple((0, n) for n in source.spatial_shape)
     return BlockJob(
         model.info,
-        prepare(model, source, Options()).predictor,
+        prepare(model, source, options).predictor,
         source,
         measure_range(source, model.info.normalization),
         BlockGrid([0], box, BLOCK[2], (0, 0)),

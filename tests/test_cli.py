@@ -479,8 +479,12 @@ def test_patterns_a_report_stores_and_several_workers(squares, capsys):
     assert run("predict", model, pattern, "--output", files) == 0
     assert "were segmented before" in capsys.readouterr().err
     assert (files / "a0.tif").stat().st_mtime_ns == first
-    wrong = ("--workers", "2", "--probabilities")
-    assert run("predict", model, pattern, "--output", squares / "o", *wrong) == 2
+    several = ("--workers", "2", "--probabilities")
+    assert run("predict", model, pattern, "--output", squares / "o", *several) == 0
+    other = np.asarray(read_labels(squares / "o" / "a0.ome.zarr"))
+    np.testing.assert_array_equal(other, one)
+    maps = read_image(squares / "o" / "probabilities" / "a0.ome.zarr")
+    assert maps.n_channels == 2
 
 
 def test_a_2d_model_segments_volumes_plane_by_plane(squares):

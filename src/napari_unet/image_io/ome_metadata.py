@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_unet.data.classes import ClassInfo
-from napari_unet.image_io.raw import UNITS
+from napari_unet.units import LENGTHS
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class StoreMetadata:
     def _axis(self, letter: str) -> dict[str, str]:
         kind = {"T": "time", "C": "channel"}.get(letter, "space")
         axis = {"name": letter.lower(), "type": kind}
-        if kind == "space" and self.unit in set(UNITS.values()) - {"pixel"}:
+        if kind == "space" and self.unit in LENGTHS:
             axis["unit"] = self.unit
         return axis
 

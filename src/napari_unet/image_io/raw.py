@@ -14,51 +14,6 @@ from napari_unet.axes import KNOWN, check_axes, guess_axes, looks_rgb, spatial_a
 from napari_unet.data.source import ArrayLike
 from napari_unet.errors import DataError
 
-UNITS = {
-    "": "pixel",
-    "pixel": "pixel",
-    "pixels": "pixel",
-    "px": "pixel",
-    "voxel": "pixel",
-    "a": "angstrom",
-    "å": "angstrom",
-    "nm": "nanometer",
-    "nanometre": "nanometer",
-    "um": "micrometer",
-    "µm": "micrometer",
-    "μm": "micrometer",
-    "\\u00b5m": "micrometer",
-    "micron": "micrometer",
-    "microns": "micrometer",
-    "micrometre": "micrometer",
-    "mm": "millimeter",
-    "millimetre": "millimeter",
-    "cm": "centimeter",
-    "centimetre": "centimeter",
-    "m": "meter",
-    "metre": "meter",
-    "inch": "inch",
-    "in": "inch",
-}
-"""Spellings of units found in files (lower case), and the words used here."""
-
-
-METRES = {
-    "angstrom": 1e-10,
-    "nanometer": 1e-9,
-    "micrometer": 1e-6,
-    "millimeter": 1e-3,
-    "centimeter": 1e-2,
-    "meter": 1.0,
-}
-"""Length of a unit in metres."""
-
-
-def unit_name(text: object) -> str:
-    """The word for a unit as a file spells it."""
-    spelled = str(text).strip().lower()
-    return UNITS.get(spelled, spelled)
-
 
 @dataclass(frozen=True)
 class RawImage:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_unet.errors import DataError
-from napari_unet.image_io.raw import RawImage, unit_name
+from napari_unet.image_io.raw import RawImage
+from napari_unet.units import unit_name
 
 MARKERS = (".zarray", ".zgroup", "zarr.json", ".zmetadata")
 """Files that make a folder a zarr store."""

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from napari_unet.data.source import ArrayLike
 from napari_unet.errors import DataError
-from napari_unet.image_io.raw import METRES, RawImage, unit_name
+from napari_unet.image_io.raw import RawImage
 from napari_unet.image_io.tiff_regions import TiffRegions
+from napari_unet.units import METRES, unit_name
 
 # Pages of a truncated file are missing without an exception: tifffile only logs it.
 SIGNS_OF_DAMAGE = (

@@ -5,17 +5,25 @@ at once. A map of a large tile is such a block: its pages were cleared anew for 
 layer, which took a third of the time of a U-Net on the CPU. While tiles are computed,
 such blocks are kept (where the library's version allows it), and after the last one
 they are given back. Threads that have an arena of their own do not profit.
+
+What outlives a tile must not lie between those blocks: it would cut them into pieces
+that fit nothing any more, and memory would grow. It comes from :func:`empty_apart`.
 """
 
 from __future__ import annotations
 
 import ctypes
+import math
+import mmap
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 # From malloc.h of glibc.
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
@@ -23,6 +31,8 @@ KEPT_BYTES = 2**30
 """Blocks up to so many bytes are used again."""
 USUAL_BYTES = 2**25
 """Above this glibc gives blocks back, whatever it has learnt from a program."""
+APART_BYTES = 2**20
+"""Smaller arrays fit between others."""
 CHOSEN = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
 """Variables of users who have chosen for themselves."""
 
@@ -62,3 +72,20 @@ def large_blocks_kept() -> Iterator[None]:
         libc.mallopt(MMAP_THRESHOLD, USUAL_BYTES)
         libc.mallopt(TRIM_THRESHOLD, 2 * USUAL_BYTES)
         libc.malloc_trim(0)
+
+
+def empty_apart(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+    """An array for what outlives a tile: pixels that wait, a result that fills.
+
+    Where large blocks are kept, it is taken from the system by itself, and goes back
+    there with the last reference. Values are undefined.
+    """
+    dtype = np.dtype(dtype)
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if n_bytes < APART_BYTES or _libc() is None:
+        return np.empty(shape, dtype)
+    try:
+        memory = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:  # so that it is handled like any other lack of memory
+        raise MemoryError(str(error)) from error
+    return np.frombuffer(memory, dtype).reshape(shape)

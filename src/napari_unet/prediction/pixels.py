@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_unet.data.normalization import CLIP, IntensityRange
+from napari_unet.prediction.allocator import empty_apart
 
 AS_THEY_ARE = frozenset({"u1", "i1", "u2", "i2", "i4", "f2", "f4"})
 """Types that cross to the device as they are: most are smaller than float32."""
@@ -28,16 +29,19 @@ def stack_pixels(
     finite : bool
         Whether NaN and infinity cannot occur.
     """
-    stacked = np.stack(parts)
-    kind = stacked.dtype
+    kind = np.result_type(*parts)
+    known = kind.str[1:] in AS_THEY_ARE
     if kind.kind == "b":
-        stacked = stacked.view(np.uint8)
-    elif kind.str[1:] not in AS_THEY_ARE or (device.type == "mps" and kind != np.uint8):
-        # What is too large for float32 becomes infinite, and that is handled later.
-        with np.errstate(over="ignore"):
-            stacked = stacked.astype(np.float32)
-    elif not kind.isnative:
-        stacked = stacked.astype(kind.newbyteorder("="))
+        wanted = np.dtype(np.uint8)
+    elif not known or (device.type == "mps" and kind != np.uint8):
+        wanted = np.dtype(np.float32)
+    else:
+        wanted = kind.newbyteorder("=")
+    stacked = empty_apart((len(parts), *parts[0].shape), wanted)
+    # What is too large for float32 becomes infinite, and that is handled later.
+    with np.errstate(over="ignore"):
+        for place, part in zip(stacked, parts, strict=True):
+            np.copyto(place, part, casting="unsafe")
     tensor = torch.from_numpy(stacked)
     if device.type == "cuda":
         tensor = tensor.pin_memory()

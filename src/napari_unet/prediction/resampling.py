@@ -18,8 +18,8 @@ from scipy import ndimage
 
 from napari_unet.data.source import ArrayLike, Box, ImageSource
 from napari_unet.errors import DataError
-from napari_unet.image_io.raw import METRES, unit_name
 from napari_unet.models.info import ModelInfo
+from napari_unet.units import METRES, unit_name
 
 EQUAL = 0.02
 """Pixels that differ by less than this share are taken as equally large."""

@@ -10,31 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_unet.errors import ConfigError
+from napari_unet.units import METRES, unit_name
 
-METRES = {
-    "picometer": 1e-12,
-    "angstrom": 1e-10,
-    "nanometer": 1e-9,
-    "micrometer": 1e-6,
-    "millimeter": 1e-3,
-    "centimeter": 1e-2,
-    "meter": 1.0,
-}
-"""Length of units by the names that images use."""
-NAMES = {
-    "pm": "picometer",
-    "å": "angstrom",
-    "nm": "nanometer",
-    "um": "micrometer",
-    "µm": "micrometer",
-    "μm": "micrometer",
-    "micron": "micrometer",
-    "microns": "micrometer",
-    "mm": "millimeter",
-    "cm": "centimeter",
-    "m": "meter",
-}
-PIXELS = ("", "px", "pixel", "pixels", "voxel", "voxels")
 EXPONENTS = {"": 0, "2": 2, "²": 2, "^2": 2, "3": 3, "³": 3, "^3": 3}
 SHORT = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm"}
 
@@ -75,9 +52,9 @@ class Size(BaseModel):
             raise ValueError(problem)
         value, name, exponent = found.groups()
         power = EXPONENTS[exponent]
-        if name in PIXELS:
+        unit = unit_name(name)
+        if unit == "pixel":
             return cls(value=float(value))
-        unit = NAMES.get(name, name.replace("metre", "meter"))
         if unit not in METRES or not power:
             raise ValueError(problem)
         return cls(value=float(value), unit=unit, power=power)
@@ -122,8 +99,7 @@ class Size(BaseModel):
 
 def voxel_measure(voxel_size: Sequence[float], unit: str) -> float | None:
     """Area or volume of a voxel in powers of a metre; None where it is not known."""
-    name = unit.lower()
-    name = NAMES.get(name, name.replace("metre", "meter"))
+    name = unit_name(unit)
     if name not in METRES:
         return None
     return float(math.prod(voxel_size)) * METRES[name] ** len(voxel_size)

@@ -9,7 +9,8 @@ from psygnal import Signal
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QWidget
 
 from napari_unet.segmentation.settings import DecoderInfo
-from napari_unet.segmentation.sizes import METRES, NAMES, Size, voxel_measure
+from napari_unet.segmentation.sizes import Size, voxel_measure
+from napari_unet.units import METRES
 from napari_unet.widgets.style import narrow
 
 MOST = 1e12
@@ -149,7 +150,7 @@ class ObjectControls:
 
     def _plain(self, value: float) -> dict[str, Any]:
         power = 0 if self.unit.value == "pixels" else self._power
-        unit = "pixel" if not power else NAMES["um"]
+        unit = "pixel" if not power else "micrometer"
         return Size(value=value, unit=unit, power=power).model_dump()
 
     def _in_pixels(self, value: float) -> float:

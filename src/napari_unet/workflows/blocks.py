@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from napari_unet.data.normalization import IntensityRange
 from napari_unet.data.source import Box, ImageSource
 from napari_unet.models.info import ModelInfo
+from napari_unet.prediction.allocator import empty_apart
 from napari_unet.prediction.blocks import Block, BlockGrid, inside
 from napari_unet.prediction.predictor import MemoryNote, Predictor, TileMaps, Work
 from napari_unet.prediction.resampling import Resampling
@@ -275,11 +276,13 @@ class _Maker:
         target = part.tile.target
         if part.classes is not None:
             if self._labels is None:
-                self._labels = np.zeros(self._shape, self._values.dtype)
+                self._labels = empty_apart(self._shape, self._values.dtype)
+                self._labels.fill(0)
             self._labels[target] = self._values[part.classes]
         else:
             if self._maps is None:
-                self._maps = np.zeros((len(part.maps), *self._shape), np.float32)
+                shape = (len(part.maps), *self._shape)
+                self._maps = empty_apart(shape, np.float32)  # tiles cover all of it
             self._maps[(slice(None), *target)] = part.maps
         self._missing -= int(np.prod([s.stop - s.start for s in target]))
 
