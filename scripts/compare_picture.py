@@ -11,19 +11,17 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from less_painting import rest
+from less_painting import rest, wait_for
 from live_picture import SIZE
 from qtpy.QtCore import Qt
 
 NETWORKS = ("unet", "light_unet", "hrnet")
 MINUTES = 0.5
-PATIENCE_S = 900
 
 
 def picture(path: Path) -> None:
     """Compare networks on the sample, and write a screenshot of the window."""
     import napari
-    from less_painting import wait_for
 
     from napari_unet.models.library import FOLDER_VARIABLE
     from napari_unet.sample_data import nuclei_2d
@@ -56,7 +54,7 @@ def picture(path: Path) -> None:
         window.minutes.setValue(MINUTES)
         rest()
         window.panel.button.click()
-        wait_for(lambda: not window.run.active, PATIENCE_S)
+        wait_for(lambda: not window.run.active)
         rest(1.0)
         window.grab().save(str(path))
         window.hide()
