@@ -13,6 +13,7 @@ import live_picture
 import measure_picture
 import models_picture
 import track_picture
+import volume_picture
 from PIL import Image
 
 from napari_unet import demo
@@ -43,6 +44,7 @@ def main() -> None:
             0.5,
         )
         models_picture.picture(Path(folder) / "11-models.png")
+        volume_picture.picture(Path(folder) / "12-volume.png")
         for picture in sorted(Path(folder).glob("*.png")):
             name = picture.name.partition("-")[2]
             small = (
