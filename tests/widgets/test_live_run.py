@@ -212,7 +212,9 @@ def test_nothing_is_held_or_sent_after_the_end(
     job.tell("ModeChanged", mode="learning", text="Learning.")
     job.tell("Advice", hints=[asdict(Hint("a", "b"))])
     job.tell("Saved", step=7, path="/models/my model.bioimage.io.zip")
-    job.end(state, error="The engine died.", result={"model_path": "/m/a.bioimage.io.zip"})
+    job.end(
+        state, error="The engine died.", result={"model_path": "/m/a.bioimage.io.zip"}
+    )
     run.painted(BOX)
     run.look_at(BOX)
     job.tell("Preview", **preview())
