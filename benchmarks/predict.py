@@ -444,8 +444,7 @@ def graph(chunks: int, workers: Sequence[int]) -> dict[str, Any]:
             LocalCluster(
                 n_workers=count,
                 threads_per_worker=1,
-                processes=False,
-                host="127.0.0.1",
+                processes=False,  # speaks within this process: no port
                 dashboard_address=None,
             ) as cluster,
             Client(cluster, set_as_default=False) as client,

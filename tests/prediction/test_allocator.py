@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 
+import numpy as np
 import pytest
 
 from napari_unet.prediction import allocator
@@ -51,3 +52,18 @@ def test_nothing_is_changed_elsewhere(
             pass
     finally:
         allocator._libc.cache_clear()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_outlives_a_tile_is_an_ordinary_array(
+    monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    if not kept or sys.platform != "linux":
+        monkeypatch.setattr(allocator, "_libc", lambda: None)
+    for shape in ((3, 700, 900), (2, 5)):  # above and below what lies apart
+        array = allocator.empty_apart(shape, np.float32)
+        array[:] = 7
+        assert array.shape == shape
+        assert array.dtype == np.float32
+        assert array.flags.writeable
+        assert float(array.sum()) == 7 * array.size
