@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.source import image_source
+from napari_unet.sample_cells import cells_two_channels
 from napari_unet.sample_data import BACKGROUND, Sample, nuclei_2d, nuclei_3d
+from napari_unet.sample_membranes import MEMBRANE, membranes
 
 
 @pytest.fixture(scope="module", params=["2D", "3D"])
@@ -76,3 +80,38 @@ def test_annotation_of_classes_has_strokes_of_both_kinds() -> None:
     assert (sample.labels[sample.annotation == 2] > 0).all()
     assert not (sample.labels[sample.annotation == BACKGROUND] > 0).any()
     assert (sample.annotation > 0).mean() < 0.3
+
+
+def test_membranes_are_thin_dark_and_closed() -> None:
+    sample = membranes(seed=2, shape=(300, 260))
+    line, inside = sample.labels == 1, sample.labels == 0
+    assert 0.15 < line.mean() < 0.5
+    assert np.median(sample.image[line]) + 15 < np.median(sample.image[inside])
+    assert ndimage.label(inside)[1] > 10  # cells that do not leak into each other
+    painted = sample.annotation
+    assert sorted(np.unique(painted)) == [0, BACKGROUND, MEMBRANE]
+    assert line[painted == MEMBRANE].all()
+    assert not line[painted == BACKGROUND].any()
+    assert 0.02 < (painted > 0).mean() < 0.3
+
+
+def test_cells_hold_their_nuclei_and_touch() -> None:
+    sample = cells_two_channels(seed=2, shape=(256, 300))
+    nuclei, borders = sample.image
+    labels = sample.labels
+    edge = ndimage.minimum_filter(labels, 3) != ndimage.maximum_filter(labels, 3)
+    assert np.median(borders[edge]) > 1.3 * np.median(borders[~edge])
+    bright = nuclei > np.percentile(nuclei, 97)
+    assert (labels[bright] > 0).mean() > 0.9
+    ids = np.unique(sample.annotation)
+    assert {0, BACKGROUND} < set(ids.tolist())
+    assert ids.size > 6
+    assert not labels[sample.annotation == BACKGROUND].any()
+
+
+@pytest.mark.parametrize("make", [membranes, cells_two_channels])
+@pytest.mark.parametrize("shape", [(64, 64), (40, 90)])
+def test_small_samples_can_be_made(make: Any, shape: tuple[int, int]) -> None:
+    first, again = make(1, shape), make(1, shape)
+    assert first.labels.shape == first.annotation.shape == shape
+    np.testing.assert_array_equal(first.image, again.image)

@@ -59,3 +59,15 @@ def test_unlinked_frames_hold_the_same_objects(movie: TimeLapse) -> None:
         pairs = np.unique(np.stack([a.ravel(), b.ravel()]), axis=1)
         assert len(pairs.T) == len(np.unique(a)) == len(np.unique(b))
     assert (other != movie.labels).any()
+
+
+def test_three_frames_are_annotated_each_with_numbers_of_its_own(
+    movie: TimeLapse,
+) -> None:
+    painted = [frame for frame in movie.annotation if frame.any()]
+    assert len(painted) == 3
+    ids = [set(np.unique(frame).tolist()) - {0, 1} for frame in painted]
+    assert all(len(found) >= 3 for found in ids)
+    assert len(set.union(*ids)) == sum(len(found) for found in ids)
+    assert not movie.labels[movie.annotation == 1].any()
+    assert all((frame == 1).any() for frame in painted)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,19 +34,23 @@ class Sample:
 
     Parameters
     ----------
-    image : array of uint16, (Z) Y X
+    image : array of uint16 or uint8, (C) (Z) Y X
     labels : array of int32, (Z) Y X
         The truth: 0 is background, 1, 2, … are nuclei.
     annotation : array of int32, (Z) Y X
         A sparse annotation: 0 is not annotated, 1 background, and 2, 3, … complete
         nuclei (task ``objects``) or 2 strokes inside nuclei (task ``classes``).
     axes : str
-        ``"YX"`` or ``"ZYX"``.
+        Of the image: ``"YX"``, ``"ZYX"`` or ``"CYX"``.
     voxel_size : tuple of float
-        Along `axes`, in `unit`.
+        Along (Z) Y X, in `unit`.
+    class_names : dict of int to str
+        Names of values in the annotation.
+    channel_names : tuple of str
+        A name for each channel; empty where there is one.
     """
 
-    image: NDArray[np.uint16]
+    image: NDArray[Any]
     labels: _Labels
     annotation: _Labels
     axes: str
@@ -53,6 +58,10 @@ class Sample:
     unit: str = "micrometer"
     name: str = "nuclei"
     task: Task = "objects"
+    class_names: dict[int, str] = field(
+        default_factory=lambda: {BACKGROUND: "background"}
+    )
+    channel_names: tuple[str, ...] = ()
 
 
 def nuclei_2d(
@@ -90,9 +99,9 @@ def _nuclei(
 ) -> Sample:
     rng = np.random.default_rng(seed)
     labels, depth = _place(rng, tuple(shape), voxel_size)
-    image = _photograph(rng, labels, depth, voxel_size)
+    image = photograph(rng, labels, depth, voxel_size)
     if task == "objects":
-        annotation = _annotate_objects(rng, labels, voxel_size)
+        annotation = annotate_objects(rng, labels, voxel_size)
     else:
         annotation = _annotate_classes(rng, labels, voxel_size)
     axes = "ZYX"[3 - len(shape) :]
@@ -124,7 +133,7 @@ def _place(
             centre = rng.uniform(0, 1, len(shape)) * extent
         if ((centre < 0) | (centre >= extent)).any():
             continue
-        box, inside = _nucleus(rng, centre, shape, voxel)
+        box, inside = nucleus(rng, centre, shape, voxel)
         taken = (inside > 0) & (depth[box] > 0)
         size = np.count_nonzero(inside > 0)
         if size < 20 or np.count_nonzero(taken) > 0.12 * size:
@@ -133,10 +142,10 @@ def _place(
         deeper = inside > depth[box]
         labels[box][deeper] = len(centres)
         depth[box][deeper] = inside[deeper]
-    return _whole_pieces(labels), depth
+    return whole_pieces(labels), depth
 
 
-def _nucleus(
+def nucleus(
     rng: np.random.Generator,
     centre: NDArray[np.float64],
     shape: tuple[int, ...],
@@ -169,7 +178,7 @@ def _nucleus(
     return box, np.clip(1 - radius / bumps, 0, None).astype(np.float32)
 
 
-def _whole_pieces(labels: _Labels) -> _Labels:
+def whole_pieces(labels: _Labels) -> _Labels:
     """Keep the largest piece of each label, drop crumbs, and number from 1."""
     result: _Labels = np.zeros_like(labels)
     number = 0
@@ -187,7 +196,7 @@ def _whole_pieces(labels: _Labels) -> _Labels:
 # -- the microscope -------------------------------------------------------------------
 
 
-def _smooth_noise(
+def smooth_noise(
     rng: np.random.Generator, shape: tuple[int, ...], sigma: Sequence[float]
 ) -> _Floats:
     """Gaussian noise with structures of size `sigma` in voxels, mean 0 and SD 1."""
@@ -198,7 +207,7 @@ def _smooth_noise(
     return smooth
 
 
-def _photograph(
+def photograph(
     rng: np.random.Generator,
     labels: _Labels,
     depth: _Floats,
@@ -213,8 +222,8 @@ def _photograph(
 
     if brightness is None:
         brightness = np.append(0, rng.lognormal(0, 0.4, count)).astype(np.float32)
-    chromatin = _smooth_noise(rng, shape, voxels(0.35))
-    nucleoli = _smooth_noise(rng, shape, voxels(0.7)) > 1.5
+    chromatin = smooth_noise(rng, shape, voxels(0.35))
+    nucleoli = smooth_noise(rng, shape, voxels(0.7)) > 1.5
     dome = 0.55 + 0.45 * np.sqrt(np.clip(depth * (2 - depth), 0, 1))
     stain = brightness[labels] * dome * (1 + 0.15 * chromatin - 0.4 * nucleoli)
     out_of_focus = np.append(False, rng.random(count) < 0.15)[labels]
@@ -232,7 +241,7 @@ def _photograph(
 # -- the person -----------------------------------------------------------------------
 
 
-def _brush(radius_um: float, voxel_size: tuple[float, ...]) -> NDArray[np.bool_]:
+def brush(radius_um: float, voxel_size: tuple[float, ...]) -> NDArray[np.bool_]:
     """A round brush, one plane thick."""
     size = [int(radius_um / v) for v in voxel_size[-2:]]
     y, x = np.ogrid[-size[0] : size[0] + 1, -size[1] : size[1] + 1]
@@ -240,8 +249,12 @@ def _brush(radius_um: float, voxel_size: tuple[float, ...]) -> NDArray[np.bool_]
     return disc.reshape((1,) * (len(voxel_size) - 2) + disc.shape)
 
 
-def _background_strokes(
-    rng: np.random.Generator, free: NDArray[np.bool_], voxel_size: tuple[float, ...]
+def background_strokes(
+    rng: np.random.Generator,
+    free: NDArray[np.bool_],
+    voxel_size: tuple[float, ...],
+    *,
+    width_um: float = 1.2,
 ) -> NDArray[np.bool_]:
     """Wavy strokes; what falls outside `free` is left out, as a person would."""
     centreline = np.zeros(free.shape, bool)
@@ -259,11 +272,11 @@ def _background_strokes(
             ok = (y >= 0) & (y < height) & (x >= 0) & (x < width)
             at = (y[ok].astype(int), x[ok].astype(int))
             centreline[(np.full(ok.sum(), plane), *at)[-free.ndim :]] = True
-    strokes = ndimage.binary_dilation(centreline, _brush(1.2, voxel_size))
+    strokes = ndimage.binary_dilation(centreline, brush(width_um, voxel_size))
     return np.asarray(strokes & free)
 
 
-def _annotate_objects(
+def annotate_objects(
     rng: np.random.Generator, labels: _Labels, voxel_size: tuple[float, ...]
 ) -> _Labels:
     """Some complete nuclei, most of them neighbours, and background around them."""
@@ -281,9 +294,9 @@ def _annotate_objects(
     chosen += list(rng.permutation(others)[: wanted - len(chosen)])
     for number, index in enumerate(chosen, start=2):
         annotation[_painted(labels, int(index) + 1)] = number
-    around = ndimage.binary_dilation(annotation > 0, _brush(1.8, voxel_size))
-    free = ~ndimage.binary_dilation(labels > 0, _brush(voxel_size[-1], voxel_size))
-    background = free & (around | _background_strokes(rng, free, voxel_size))
+    around = ndimage.binary_dilation(annotation > 0, brush(1.8, voxel_size))
+    free = ~ndimage.binary_dilation(labels > 0, brush(voxel_size[-1], voxel_size))
+    background = free & (around | background_strokes(rng, free, voxel_size))
     annotation[background] = BACKGROUND
     return annotation
 
@@ -307,8 +320,8 @@ def _annotate_classes(
         # A nucleus filled with a brush, now up to its edge and now not.
         mask = labels == value
         annotation[mask & (inner > rng.choice([0.0, 0.6]))] = 2
-    free = ~ndimage.binary_dilation(labels > 0, _brush(voxel_size[-1], voxel_size))
-    around = ndimage.binary_dilation(annotation > 0, _brush(1.8, voxel_size))
-    background = free & (around | _background_strokes(rng, free, voxel_size))
+    free = ~ndimage.binary_dilation(labels > 0, brush(voxel_size[-1], voxel_size))
+    around = ndimage.binary_dilation(annotation > 0, brush(1.8, voxel_size))
+    background = free & (around | background_strokes(rng, free, voxel_size))
     annotation[background] = BACKGROUND
     return annotation

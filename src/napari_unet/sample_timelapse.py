@@ -13,7 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.sample_data import SIZE_SPREAD, _nucleus, _photograph, _whole_pieces
+from napari_unet.sample_data import (
+    BACKGROUND,
+    SIZE_SPREAD,
+    annotate_objects,
+    nucleus,
+    photograph,
+    whole_pieces,
+)
 
 _VOXEL_UM = 0.3
 _DIAMETER_UM = 8.0
@@ -34,12 +41,16 @@ class TimeLapse:
     image : array of uint16, T Y X
     labels : array of int32, T Y X
         0 is background; each nucleus keeps its number, and daughters get new ones.
+    annotation : array of int32, T Y X
+        Sparse, in some frames: 0 is not annotated, 1 background, and 2, 3, … complete
+        nuclei, another number in every frame.
     graph : dict of int to int
         The mother of each daughter.
     """
 
     image: NDArray[np.uint16]
     labels: NDArray[np.int32]
+    annotation: NDArray[np.int32]
     graph: dict[int, int]
     axes: str = "TYX"
     voxel_size: tuple[float, ...] = (_VOXEL_UM, _VOXEL_UM)
@@ -91,10 +102,24 @@ def nuclei_timelapse(
         brightness = np.zeros(culture.count + 1, np.float32)
         for cell in culture.cells:
             brightness[cell.number] = cell.brightness
-        image[t] = _photograph(
+        image[t] = photograph(
             rng, numbered[t], depth, (_VOXEL_UM, _VOXEL_UM), brightness
         )
-    return TimeLapse(image, *_only_seen(numbered, culture.mothers))
+    labels, graph = _only_seen(numbered, culture.mothers)
+    return TimeLapse(image, labels, _annotate(rng, labels), graph)
+
+
+def _annotate(rng: np.random.Generator, labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """A sparse annotation of the first, the middle and the last frame."""
+    annotation = np.zeros_like(labels)
+    used = 0
+    for t in sorted({0, len(labels) // 2, len(labels) - 1}):
+        frame = whole_pieces(labels[t])  # numbered without gaps
+        painted = annotate_objects(rng, frame, (_VOXEL_UM, _VOXEL_UM))
+        painted[painted > BACKGROUND] += used
+        used = max(used, int(painted.max()) - BACKGROUND)
+        annotation[t] = painted
+    return annotation
 
 
 def unlinked(labels: NDArray[np.int32], seed: int = 0) -> NDArray[np.int32]:
@@ -202,7 +227,7 @@ class _Culture:
             # In units in which a nucleus of full size is as large as this one.
             voxel = np.full(2, _VOXEL_UM / cell.size)
             same = np.random.default_rng(cell.shape_seed)
-            box, inside = _nucleus(same, cell.place / cell.size, self._shape, voxel)
+            box, inside = nucleus(same, cell.place / cell.size, self._shape, voxel)
             if any(side.start >= side.stop for side in box):
                 continue  # outside of what the camera sees
             deeper = inside > depth[box]
@@ -212,7 +237,7 @@ class _Culture:
 
 
 def _own_size(cell: _Cell) -> float:
-    """How much larger a nucleus of this shape is than others; `_nucleus` draws it."""
+    """How much larger a nucleus of this shape is than others; `nucleus` draws it."""
     return float(np.random.default_rng(cell.shape_seed).lognormal(0, SIZE_SPREAD))
 
 
@@ -223,7 +248,7 @@ def _only_seen(
     kept = np.zeros_like(numbered)
     for frame, clean in zip(numbered, kept, strict=True):
         # Whole pieces get new numbers, and their old ones again by looking them up.
-        pieces = _whole_pieces(frame)
+        pieces = whole_pieces(frame)
         clean[pieces > 0] = frame[pieces > 0]
     seen = np.unique(kept)
     seen = seen[seen > 0]

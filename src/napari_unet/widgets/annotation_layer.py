@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from napari_unet.data.source import ArrayLike
 from napari_unet.widgets.layers import ImageSnapshot
 
 if TYPE_CHECKING:
-    from napari.layers import Labels
+    from napari.layers import Labels, Layer
     from napari.utils.colormaps import DirectLabelColormap
 
 METADATA_KEY = "napari_unet"
@@ -32,6 +32,8 @@ _RULE = "annotation"
 _NAMES = "class_names"
 _COLORS = "class_colors"
 _PROJECT = "project"
+_TASK = "task"
+_CHANNELS = "channels_of"
 N_COLORS = 200
 """Values with a colour of their own; larger ones share one."""
 
@@ -104,6 +106,28 @@ def remember_rule(layer: Labels, rule: AnnotationRule) -> None:
     layer.metadata[METADATA_KEY] = {**_memory(layer), _RULE: rule}
 
 
+def known_task(layer: Layer) -> Task | None:
+    """What the layer was annotated for, where that is known."""
+    task = _memory(layer).get(_TASK)
+    return task if task in get_args(Task) else None
+
+
+def sample_memory(task: Task, names: Mapping[int, str]) -> dict[str, Any]:
+    """Metadata of a sparse annotation that comes ready for a task."""
+    return {METADATA_KEY: {_RULE: "sparse", _TASK: task, _NAMES: dict(names)}}
+
+
+def channel_memory(name: str) -> dict[str, Any]:
+    """Metadata of a layer that is one channel of the image `name`."""
+    return {METADATA_KEY: {_CHANNELS: name}}
+
+
+def same_image(layer: Layer) -> str | None:
+    """The image that the layer is known to be a channel of."""
+    name = _memory(layer).get(_CHANNELS)
+    return name if isinstance(name, str) else None
+
+
 def class_names(layer: Labels) -> dict[int, str]:
     """Names that were given to values of the layer."""
     names = _memory(layer).get(_NAMES)
@@ -170,7 +194,7 @@ def project_of(layer: Labels) -> Path | None:
     return Path(folder) if isinstance(folder, str) else None
 
 
-def _memory(layer: Labels) -> dict[str, Any]:
+def _memory(layer: Layer) -> dict[str, Any]:
     memory = layer.metadata.get(METADATA_KEY)
     return dict(memory) if isinstance(memory, dict) else {}
 

@@ -9,7 +9,7 @@ from psygnal import Signal
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QWidget
 
 from napari_unet.config import AnnotationRule, Task
-from napari_unet.widgets.annotation_layer import remember_rule, rule_of
+from napari_unet.widgets.annotation_layer import known_task, remember_rule, rule_of
 from napari_unet.widgets.box_layer import is_preview
 from napari_unet.widgets.limit_section import LimitSection
 from napari_unet.widgets.paint_section import PaintSection
@@ -169,6 +169,11 @@ class AnnotationSection:
 
     def _on_layer(self, _: Any = None) -> None:
         layer: Labels | None = self.layer.value
+        if layer is not None and layer is not self._watched and not self.values:
+            task = known_task(layer)  # of a sample, or of another day
+            if task is not None:
+                with self.task.changed.blocked():
+                    self.task.value = task
         self._watch(layer)
         with self.rule.changed.blocked():
             known = None if layer is None or self.values else rule_of(layer)

@@ -11,6 +11,7 @@ from psygnal import Signal
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QMenu, QToolButton, QWidget
 
 from napari_unet.errors import DataError
+from napari_unet.widgets.annotation_layer import same_image
 from napari_unet.widgets.box_layer import is_preview
 from napari_unet.widgets.layers import ImageSnapshot, snapshot
 from napari_unet.widgets.readings import Reading, layer_shape, readings
@@ -77,8 +78,14 @@ class ImageSection:
         with self.image.changed.blocked():
             self.image.choices = [(layer.name, layer) for layer in images]
             if before is None and images:
-                self.image.value = self._active_image() or images[-1]
+                self._choose_first(self._active_image() or images[-1], images)
         self._on_image()
+
+    def _choose_first(self, layer: Image, images: list[Image]) -> None:
+        """Choose a layer, with the others that are known to be its channels."""
+        of = same_image(layer)
+        channels = [i for i in images if of is not None and same_image(i) == of]
+        self.image.value, *self._more = channels or [layer]
 
     def layers(self) -> list[Image]:
         """The chosen layers, channels in order."""

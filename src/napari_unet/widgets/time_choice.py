@@ -9,6 +9,7 @@ from psygnal import Signal
 from qtpy.QtWidgets import QFormLayout
 
 from napari_unet.errors import DataError
+from napari_unet.widgets.annotation_layer import rule_of
 from napari_unet.widgets.box_layer import is_preview
 from napari_unet.widgets.layers import ImageSnapshot, snapshot
 from napari_unet.widgets.readings import Reading, layer_shape, readings
@@ -49,10 +50,12 @@ class TimeChoice:
             if isinstance(layer, Labels) and not is_preview(layer)
         ]
         before, active = self.layer.value, self._viewer.layers.selection.active
+        # A sparse annotation is hardly what somebody wants to follow.
+        likely = [layer for layer in offered if rule_of(layer) != "sparse"] or offered
         with self.layer.changed.blocked():
             self.layer.choices = [(layer.name, layer) for layer in offered]
             if before is None and offered:
-                self.layer.value = active if active in offered else offered[-1]
+                self.layer.value = active if active in likely else likely[-1]
         self._on_layer()
 
     def choose(self, layer: Labels) -> None:
