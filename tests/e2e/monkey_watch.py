@@ -59,7 +59,7 @@ class Problems:
             a.exc_type, a.exc_value, a.exc_traceback
         )
         warnings.showwarning = self._on_warning
-        notification_manager.notification_received.connect(self._on_notification)
+        notification_manager.notification_ready.connect(self._on_notification)
         qInstallMessageHandler(self._on_qt)
 
     def hear_sentence(self, source: str, sentence: str) -> None:
@@ -76,9 +76,7 @@ class Problems:
         if "napari_unet" in filename:
             self.add(f"{category.__name__}: {message} ({filename})")
 
-    def _on_notification(self, event: Any) -> None:
-        # psygnal or napari's own events, by the version of napari.
-        notification = getattr(event, "notification", event)
+    def _on_notification(self, notification: Any) -> None:
         text, severity = str(notification.message), str(notification.severity)
         if severity.lower() == "error":
             trace = getattr(notification, "exception", None)
