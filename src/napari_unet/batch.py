@@ -32,6 +32,7 @@ from napari_unet.training.events import Notice
 
 if TYPE_CHECKING:
     from napari_unet.models.model import Model
+    from napari_unet.segmentation.settings import ObjectSettings
     from napari_unet.workflows import StoreReady, TileDone
     from napari_unet.workflows.stored import Layout
 
@@ -48,6 +49,7 @@ __all__ = [
     "read_report",
     "refuse_to_replace",
     "run_batch",
+    "what_matters",
     "write_report",
 ]
 
@@ -203,6 +205,20 @@ def model_fingerprint(path: Path, *settings: str) -> str:
     for text in settings:
         digest.update(text.encode())
     return digest.hexdigest()[:16]
+
+
+def what_matters(objects: ObjectSettings | None, masks: Path | None) -> list[str]:
+    """Settings with which an image is segmented again, for `model_fingerprint`.
+
+    Raises
+    ------
+    DataError
+        If there is no such mask.
+    """
+    if masks is not None and not masks.exists():
+        raise DataError(f"There is no mask {masks}: check the path.")
+    texts = [] if objects is None else [objects.model_dump_json(exclude_none=True)]
+    return texts if masks is None else [*texts, str(masks.resolve())]
 
 
 def finished(items: Sequence[BatchItem], output: Path, model: str) -> list[BatchRow]:

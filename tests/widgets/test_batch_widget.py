@@ -79,3 +79,44 @@ def test_a_batch_is_followed_and_its_images_can_be_opened(
     assert widget.viewer.layers[-1].data[3, 3] == 7
     widget.open_line(1)
     assert "There is no file" in widget.panel.status.text()
+
+
+def test_objects_are_adjusted_and_masks_kept_to_as_in_predict(
+    widget: BatchWidget,
+    engine: Any,
+    write_model: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    widget.inputs.edit.setText(str(tmp_path))
+    widget.output.edit.setText(str(tmp_path / "labels"))
+    widget.model.choose(write_model("net", voxel_size=(0.5, 0.5), unit="micrometer"))
+    assert widget.objects.isVisibleTo(widget)
+    assert widget.request().objects == {}
+    widget.controls.unit.value = "micrometer"
+    widget.controls.smallest.value = 20
+    widget.controls.holes.value = True
+    widget.masks.edit.setText(str(tmp_path / "nowhere"))
+    assert "There is no folder or file" in problem(widget)
+    widget.masks.edit.setText(str(tmp_path))
+    widget.controls.largest.value = 10
+    assert "smallest" in problem(widget)
+    widget.controls.largest.value = 0
+    assert problem(widget) == ""
+    widget.panel.button.click()
+    sent = engine.job.params
+    assert sent["masks"] == str(tmp_path)
+    assert sent["objects"]["fill_holes"] is True
+    size = sent["objects"]["min_size"]
+    assert (size["value"], size["unit"], size["power"]) == (20, "micrometer", 2)
+
+
+def test_a_model_of_classes_has_no_objects_to_adjust(
+    widget: BatchWidget, write_model: Callable[..., Any], tmp_path: Path
+) -> None:
+    widget.inputs.edit.setText(str(tmp_path))
+    widget.output.edit.setText(str(tmp_path / "labels"))
+    widget.model.choose(write_model("net"))
+    widget.controls.holes.value = True
+    widget.model.choose(write_model("other", task="classes"))
+    assert not widget.objects.isVisibleTo(widget)
+    assert widget.request().objects == {}

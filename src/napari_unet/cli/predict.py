@@ -19,6 +19,7 @@ from napari_unet.batch import (
     model_fingerprint,
     plan_batch,
     run_batch,
+    what_matters,
 )
 from napari_unet.cli.common import find_model, given, listed, note, say
 from napari_unet.cli.progress import Progress
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     path = find_model(options.model)
     info = read_info(path)  # complains about a wrong file before torch is loaded
     objects = _object_settings(options)
-    fingerprint = model_fingerprint(path, *_what_matters(objects, options))
+    fingerprint = model_fingerprint(path, *what_matters(objects, options.mask))
     store = bool(options.store or options.workers or options.scheduler)
     items = plan_batch(
         find_inputs(options.inputs),
@@ -94,16 +95,6 @@ def _object_settings(options: argparse.Namespace) -> ObjectSettings | None:
         clear_border=options.clear_border,
     )
     return object_settings(wishes) if wishes else None
-
-
-def _what_matters(
-    objects: ObjectSettings | None, options: argparse.Namespace
-) -> list[str]:
-    """Settings with which an image is segmented again."""
-    if options.mask is not None and not options.mask.exists():
-        raise DataError(f"There is no mask {options.mask}: check the path.")
-    texts = [] if objects is None else [objects.model_dump_json(exclude_none=True)]
-    return texts if options.mask is None else [*texts, str(options.mask.resolve())]
 
 
 class _Shown:

@@ -15,6 +15,7 @@ from napari_unet.batch import (
     plan_batch,
     refuse_to_replace,
     run_batch,
+    what_matters,
 )
 from napari_unet.config import training_config
 from napari_unet.data.annotation import Annotation
@@ -42,6 +43,7 @@ from napari_unet.live.project import Project
 from napari_unet.live.screen import Shared
 from napari_unet.live.session import LiveSession
 from napari_unet.models.model import Model
+from napari_unet.segmentation.settings import object_settings
 from napari_unet.training.events import as_message
 from napari_unet.workflows import exhaust, predict_to_store
 from napari_unet.workflows import predict as predict_events
@@ -229,12 +231,14 @@ def batch(context: TaskContext) -> dict[str, Any]:
 
     Parameters of the task: ``inputs``, ``output``, ``model_path``, ``model_name``,
     ``allow_code``, ``store``, ``separate``, ``probabilities``, ``views``, ``resample``,
-    ``overwrite``.
+    ``objects``, ``masks``, ``overwrite``.
     The result has the lines of the report as ``rows``.
     """
     params = context.params
     output, path = Path(params["output"]), Path(params["model_path"])
-    fingerprint = model_fingerprint(path)
+    objects = object_settings(params["objects"]) if params.get("objects") else None
+    masks = Path(params["masks"]) if params.get("masks") else None
+    fingerprint = model_fingerprint(path, *what_matters(objects, masks))
     model = context_model(context)
     store = bool(params.get("store"))
     separate = bool(params.get("separate")) or model.info.task == "regression"
@@ -249,7 +253,12 @@ def batch(context: TaskContext) -> dict[str, Any]:
         store=store,
         name=params.get("model_name") or "labels",
         probabilities=bool(params.get("probabilities")),
-        how={name: bool(params.get(name)) for name in ("views", "resample")},
+        how={
+            "views": bool(params.get("views")),
+            "resample": bool(params.get("resample")),
+            "objects": objects,
+        },
+        masks=masks,
         overwrite=overwrite,
     )
     events = run_batch(

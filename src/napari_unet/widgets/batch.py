@@ -14,13 +14,18 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
+    QWidget,
 )
+from superqt import QCollapsible
 
 from napari_unet.errors import DataError, UserError
+from napari_unet.segmentation.settings import DecoderInfo, object_settings
 from napari_unet.widgets.batch_run import BatchLine, BatchRequest, BatchRun
+from napari_unet.widgets.dock import make_form
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.evaluate_folders import FolderRow
 from napari_unet.widgets.model_section import NOT_ALLOWED, ModelSection
+from napari_unet.widgets.object_controls import ObjectControls
 from napari_unet.widgets.run_dock import RunDock
 from napari_unet.widgets.session import Session, session
 from napari_unet.widgets.style import Colors
@@ -46,6 +51,13 @@ class BatchWidget(RunDock):
         self.output = FolderRow("Folder for the labels")
         form.addRow("Images", self.inputs)
         form.addRow("Labels go to", self.output)
+        self.masks = FolderRow("Folder of masks")
+        self.masks.edit.setPlaceholderText("none: everywhere")
+        self.masks.edit.setToolTip(
+            "A folder of files named like the images, or one file for all: nothing is "
+            "found where they are 0"
+        )
+        form.addRow("Masks", self.masks)
         self.model = ModelSection(form, news)
         self.store = CheckBox(
             text="Write OME-Zarr",
@@ -82,6 +94,8 @@ class BatchWidget(RunDock):
             self.overwrite,
         ):
             form.addRow("", box.native)
+        self.objects = self._object_section()
+        self.add(self.objects)
         self.add_run("Segment all")
         self.table = QTableWidget(0, 3)
         self.table.setHorizontalHeaderLabels(["Image", "Objects", "What became of it"])
@@ -96,11 +110,42 @@ class BatchWidget(RunDock):
         self.table.hide()
         self.add(self.table)
         self.add_device_line()
-        for row in (self.inputs, self.output):
+        for row in (self.inputs, self.output, self.masks):
             row.changed.connect(self.check)
         self.model.changed.connect(self.check)
+        self.controls.changed.connect(self.check)
         self.apply_theme()
         self.check()
+
+    def _object_section(self) -> QCollapsible:
+        """Settings of objects, folded until somebody wants them."""
+        inside = QWidget()
+        form = make_form()
+        inside.setLayout(form)
+        self.controls = ObjectControls(form)
+        self._decoder: DecoderInfo | None = None
+        folded = QCollapsible("Adjust objects", expandedIcon="▾", collapsedIcon="▸")
+        folded.addWidget(inside)
+        return folded
+
+    def check(self, _: Any = None) -> None:
+        """Follow the model, then say what is wrong beside the controls."""
+        try:
+            info = self.model.info()
+        except UserError:
+            info = None  # the sentence is shown by what follows
+        objects = info is not None and info.task == "objects"
+        self.objects.setVisible(objects)
+        if info is not None and objects:
+            decoder = info.decoder or DecoderInfo()
+            if decoder != self._decoder:
+                self._decoder = decoder
+                self.controls.show(decoder)
+            # Each image converts sizes by its own pixels; those of the model only
+            # serve to show them in either unit.
+            if info.voxel_size:
+                self.controls.set_voxel(tuple(info.voxel_size), info.unit)
+        super().check()
 
     def request(self) -> BatchRequest:
         """Everything that a batch needs.
@@ -124,7 +169,15 @@ class BatchWidget(RunDock):
             raise DataError(
                 "Labels would lie between the images: choose another folder for them."
             )
-        self.model.info()
+        info, masks = self.model.info(), self.masks.path()
+        if masks is not None and not masks.exists():
+            raise DataError(f"There is no folder or file {masks}: check the path.")
+        wishes = self.controls.wishes() if info.task == "objects" else {}
+        object_settings(wishes).applied(
+            info.decoder or DecoderInfo(),
+            info.voxel_size or (1.0,) * info.ndim,
+            info.unit,
+        )  # says what does not go together
         return BatchRequest(
             inputs=str(inputs),
             output=output,
@@ -135,6 +188,8 @@ class BatchWidget(RunDock):
             views=bool(self.views.value),
             resample=bool(self.resample.value),
             overwrite=bool(self.overwrite.value),
+            objects=wishes,
+            masks=masks,
         )
 
     def begin(self, request: BatchRequest) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,10 @@ class BatchRequest:
     views: bool = False
     resample: bool = False
     overwrite: bool = False
+    objects: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `ObjectSettings`: what to change of how objects are told apart."""
+    masks: Path | None = None
+    """A file, or a folder of files named like the images."""
     allow_code: bool = False
     """Whether the person let the model run code that comes with it."""
 
@@ -74,6 +79,8 @@ class BatchRun(EngineRun):
                 "views": request.views,
                 "resample": request.resample,
                 "overwrite": request.overwrite,
+                "objects": dict(request.objects),
+                "masks": str(request.masks or ""),
             },
             {},
             {},
