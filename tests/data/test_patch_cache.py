@@ -10,11 +10,16 @@ from napari_unet.config import Task
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.classes import make_classes, object_classes
 from napari_unet.data.normalization import IntensityRange
-from napari_unet.data.patch_cache import cached_bytes, mirror
+from napari_unet.data.patch_cache import SHARE, cached_bytes, mirror
 from napari_unet.data.sampling import PatchSampler, Region
 from napari_unet.data.source import ImageSource
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _also_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHARE, "cpu", 0.1)
 
 
 def sampler(task: Task, ndim: int, patch: tuple[int, ...]) -> PatchSampler:

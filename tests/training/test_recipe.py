@@ -10,6 +10,7 @@ from napari_unet.config import TrainingConfig, training_config
 from napari_unet.data.annotation import Annotation
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import ConfigError, DataError
+from napari_unet.networks.catalogue import own_networks
 from napari_unet.training.recipe import Choice, recipe_text
 from napari_unet.training.trainer import Trainer
 from napari_unet.workflows import exhaust, train
@@ -46,6 +47,15 @@ def test_every_choice_names_a_setting_that_exists():
             field = TrainingConfig.model_fields[name.partition(".")[0]]
             if inner := name.partition(".")[2]:
                 assert inner in field.annotation.model_fields
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (16, 48, 48)], ids=str)
+@pytest.mark.parametrize("network", list(own_networks()))
+def test_every_network_can_be_explained(network, shape):
+    found = choices(annotated(shape), network=network)
+    assert found["Network"].value == own_networks()[network].title
+    if "Depth and width" in found:
+        assert found["Pooling"].value
 
 
 @pytest.mark.parametrize(

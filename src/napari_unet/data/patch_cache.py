@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from napari_unet.data.sampling import Region
     from napari_unet.data.targets import Target
 
-SHARE = {"cpu": 1 / 8, "cuda": 1 / 3, "mps": 1 / 8}
-"""Of the free memory that images may take; the network needs the rest."""
+SHARE = {"cuda": 1 / 3, "mps": 1 / 8}
+"""Of the free memory that images may take; the network needs the rest.
+
+Not on a CPU: there NumPy cuts 128 × 128 patches out of an image in memory in 0.6 of the
+time, and 48 × 48 × 48 ones in a fifth.
+"""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class _Facts:
     """Annotated voxels by class name; for ``objects`` and values under other names."""
     kind: str
     """``"cpu"`` or ``"gpu"``."""
+    start: str = ""
 
     @property
     def ndim(self) -> int:
@@ -64,6 +65,7 @@ def explain(
     split: Split,
     counts: dict[str, int],
     device_type: str,
+    start: str = "",
 ) -> list[Choice]:
     """Every choice of a run with its reason.
 
@@ -78,9 +80,11 @@ def explain(
         Annotated voxels of each class, by name.
     device_type : str
         Of the torch device, such as ``"cpu"``.
+    start : str
+        Name of the model that it begins with, if there is one.
     """
     kind = "cpu" if device_type == "cpu" else "gpu"
-    facts = _Facts(config, plan, split, counts, kind)
+    facts = _Facts(config, plan, split, counts, kind, start)
     makers = (
         _held_out,
         _normalisation,
@@ -188,10 +192,13 @@ def _batch(f: _Facts) -> Choice:
 
 
 def _kind(f: _Facts) -> Choice:
-    spec = known_networks()[f.config.network]
+    name = f.plan.network.name
+    spec = known_networks()[name]
     why = spec.summary.rstrip(".")
     why = f"{why[:1].lower()}{why[1:]}"
-    if f.config.network != DEFAULT:
+    if name != f.config.network:
+        why = f"that of the model {f.start!r}; {why}"
+    elif name != DEFAULT:
         why = f"{WISHED}; {why}"
     return Choice("network", "Network", spec.title, why)
 
@@ -203,6 +210,8 @@ def _depth(f: _Facts) -> Choice | None:
     value = f"{len(channels)} levels, {channels[0]} to {channels[-1]} channels"
     if f.config.levels is not None or f.config.base_channels is not None:
         why = WISHED
+    elif f.start:
+        why = f"as in the model {f.start!r}, so that its weights fit"
     elif len(channels) + int(math.log2(max(_stem(f)))) >= MAX_LEVELS:
         why = "the usual depth; more would not fit a patch much better"
     else:
@@ -211,7 +220,9 @@ def _depth(f: _Facts) -> Choice | None:
 
 
 def _stem(f: _Facts) -> list[int]:
-    return list(f.plan.network.arguments.get("stem", [1]))
+    """Stride before the first level; what others call their stem is a width."""
+    stem = f.plan.network.arguments.get("stem")
+    return list(stem) if isinstance(stem, list | tuple) else [1]
 
 
 def _pooling(f: _Facts) -> Choice | None:

@@ -87,7 +87,7 @@ class Team:
         flat = torch.cat([t.flatten() for t in tensors])
         torch.distributed.all_reduce(flat)
         flat /= self.size
-        parts = flat.split([t.numel() for t in tensors])
+        parts = torch.split(flat, [t.numel() for t in tensors])
         for tensor, part in zip(tensors, parts, strict=True):
             tensor.copy_(part.view_as(tensor))
 

@@ -266,7 +266,12 @@ class TrainingSetup:
     def recipe(self) -> list[Choice]:
         """What was chosen, and why."""
         return explain(
-            self.config, self.plan, self.split, self.annotated, self.device.type
+            self.config,
+            self.plan,
+            self.split,
+            self.annotated,
+            self.device.type,
+            self.start,
         )
 
     def finish(self, event: Finished) -> Model:
