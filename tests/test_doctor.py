@@ -6,14 +6,16 @@ import shutil
 import subprocess
 import sys
 from collections import namedtuple
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from napari_unet import doctor
+from napari_unet import doctor, speed
 from napari_unet.doctor import Finding
 from napari_unet.models.library import FOLDER_VARIABLE
+from napari_unet.stopping import Stopped
 
 GOOD = {
     "napari-unet-live": "0.1.0",
@@ -116,7 +118,7 @@ def test_a_check_that_raises_does_not_end_the_report(
     findings = doctor.report()
     assert find("Memory").status == "warn"
     assert "no /proc here" in find("Memory").value
-    assert findings[-1].name == "Models"
+    assert findings[-1].name == "Install line"
 
 
 def smi(monkeypatch: pytest.MonkeyPatch, header: str, *, code: int = 0) -> None:
@@ -154,6 +156,19 @@ def test_card_that_torch_cannot_use_gets_its_install_line(
     assert finding.advice.endswith(
         f"torch --index-url https://download.pytorch.org/whl/{index}"
     )
+
+
+def test_a_driver_that_is_too_old_for_torch_is_named(
+    installed: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smi(monkeypatch, "| Driver Version: 550.54   CUDA Version: 12.4 |")
+    monkeypatch.setattr(doctor, "_torch_sees_cuda", lambda: False)
+    monkeypatch.setattr(doctor, "_torch_cuda", lambda: (13, 0))
+    finding = find("NVIDIA card")
+    assert "can run CUDA 12.4, and this torch needs 13.0" in finding.value
+    assert "Update the NVIDIA driver" in finding.advice
+    assert finding.advice.endswith("/cu126")
+    assert find("Install line").value.endswith("/cu126")
 
 
 def test_card_in_use_needs_no_advice(
@@ -197,3 +212,29 @@ def test_little_space_is_said(
     assert find("Models").status == "warn"
     if sys.platform == "linux":
         assert "--shm-size" in find("Shared memory").advice
+
+
+def test_the_speed_is_measured_where_it_is_asked_for(
+    installed: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(seconds: float, *, stop: Callable[[], bool]) -> speed.Speed:
+        if stop():
+            raise Stopped
+        return speed.Speed(seconds, 2.5)
+
+    monkeypatch.setattr(speed, "measure_speed", measure)
+    assert "Speed" not in [f.name for f in doctor.report()]
+    found = doctor.report(7)[-1]
+    assert found.name == "Speed"
+    assert "7 training steps" in found.value
+    assert "2.5 megapixels" in found.value
+    with pytest.raises(Stopped):
+        doctor.report(7, stop=lambda: True)
+
+
+def test_speed_counts_both_kinds_of_work_and_can_be_stopped() -> None:
+    found = speed.measure_speed(0.01, size=32)
+    assert found.steps_per_second > 0
+    assert found.megapixels_per_second > 0
+    with pytest.raises(Stopped):
+        speed.measure_speed(60, size=32, stop=lambda: True)

@@ -19,7 +19,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from napari_unet.models.library import FOLDER_VARIABLE, model_folder
+from napari_unet.models.library import (
+    FOLDER_VARIABLE,
+    PROJECTS_VARIABLE,
+    model_folder,
+    project_folder,
+)
+from napari_unet.stopping import Stopped
 
 Status = Literal["ok", "warn", "bad"]
 
@@ -48,8 +54,23 @@ class Finding:
     advice: str = ""
 
 
-def report() -> list[Finding]:
-    """Look at everything; takes a few seconds, most of them for loading torch."""
+def report(
+    benchmark_seconds: float = 0, *, stop: Callable[[], bool] = lambda: False
+) -> list[Finding]:
+    """Look at everything; takes a few seconds, most of them for loading torch.
+
+    Parameters
+    ----------
+    benchmark_seconds : float
+        How long to measure the speed of training and prediction; not at all with 0.
+    stop : callable
+        Asked while it measures whether to end.
+
+    Raises
+    ------
+    Stopped
+        If `stop` said so.
+    """
     checks: list[Callable[[], Finding | None]] = [
         _program,
         _namesake,
@@ -60,10 +81,16 @@ def report() -> list[Finding]:
         _qt,
         _device,
         _nvidia,
+        _card_memory,
         _memory,
         _shared_memory,
+        _temporary,
         _models,
+        _projects,
+        _install_line,
     ]
+    if benchmark_seconds > 0:
+        checks.append(lambda: _speed(benchmark_seconds, stop))
     return [finding for check in checks if (finding := _attempt(check)) is not None]
 
 
@@ -89,6 +116,8 @@ def format_report(findings: list[Finding]) -> str:
 def _attempt(check: Callable[[], Finding | None]) -> Finding | None:
     try:
         return check()
+    except Stopped:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever is broken belongs in the report
         name = getattr(check, "__name__", "").strip("_").replace("_", " ") or "check"
         return Finding(
@@ -151,6 +180,8 @@ def _python() -> Finding:
 
 def _required(distribution: str) -> Finding:
     version = _version(distribution)
+    if version is not None and distribution == "torch":
+        version += _torch_build()
     if version is None:
         return Finding(
             distribution,
@@ -159,6 +190,19 @@ def _required(distribution: str) -> Finding:
             f"Run: {_pip(f'install {distribution}')}",
         )
     return Finding(distribution, version)
+
+
+def _torch_build() -> str:
+    """What torch was built for, such as " for CUDA 13.0"."""
+    try:
+        import torch
+    except Exception:  # noqa: BLE001 - told by the finding on the device
+        return ""
+    if torch.version.cuda:
+        return f" for CUDA {torch.version.cuda}"
+    if torch.version.hip:
+        return f" for ROCm {torch.version.hip}"
+    return " for Apple GPUs and CPU" if sys.platform == "darwin" else " for CPU"
 
 
 def _napari() -> Finding:
@@ -230,13 +274,32 @@ def _nvidia() -> Finding | None:
     value = "; ".join(cards.stdout.split("\n")).strip("; ")
     if _torch_sees_cuda():
         return Finding("NVIDIA card", value)
+    built, driver = _torch_cuda(), _driver_cuda(run.stdout)
+    if built is not None and driver is not None and built > driver:
+        why = (
+            f"not used, the driver is too old: it can run CUDA {_dotted(driver)}, and "
+            f"this torch needs {_dotted(built)}"
+        )
+        before = "Update the NVIDIA driver; or run"
+    else:
+        why, before = "not used, this torch is made for other devices", "Run"
     torch = f"install --force-reinstall torch --index-url {_index(run.stdout)}"
-    return Finding(
-        "NVIDIA card",
-        f"{value}: not used, this torch is made for other devices",
-        "warn",
-        f"Run: {_pip(torch)}",
-    )
+    return Finding("NVIDIA card", f"{value}: {why}", "warn", f"{before}: {_pip(torch)}")
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"
+
+
+def _torch_cuda() -> tuple[int, int] | None:
+    """The CUDA that torch was built for."""
+    try:
+        import torch
+
+        found = re.match(r"(\d+)\.(\d+)", torch.version.cuda or "")
+    except Exception:  # noqa: BLE001 - told by the finding on the device
+        return None
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def _torch_sees_cuda() -> bool:
@@ -250,11 +313,62 @@ def _torch_sees_cuda() -> bool:
 
 def _index(nvidia_smi: str) -> str:
     """PyTorch's index with a CUDA that the driver, by what it prints, can run."""
-    match = re.search(r"CUDA[^:|]*Version\s*:\s*(\d+)\.(\d+)", nvidia_smi)
-    driver = (int(match[1]), int(match[2])) if match else (13, 0)
+    driver = _driver_cuda(nvidia_smi) or (13, 0)
     return (
         f"https://download.pytorch.org/whl/{'cu130' if driver >= (13, 0) else 'cu126'}"
     )
+
+
+def _driver_cuda(nvidia_smi: str) -> tuple[int, int] | None:
+    """The newest CUDA that the driver can run, by what it prints."""
+    match = re.search(r"CUDA[^:|]*Version\s*:\s*(\d+)\.(\d+)", nvidia_smi)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _card_memory() -> Finding | None:
+    """Free memory of the device, where it is not that of the computer."""
+    try:
+        import torch
+
+        from napari_unet.device import free_memory, pick_device
+
+        device = pick_device()
+    except Exception:  # noqa: BLE001 - told by the finding on the device
+        return None
+    if device.type == "cpu":
+        return None
+    free = free_memory(device)
+    value = f"{free / GIB:.1f} GB free"
+    if device.type == "cuda":
+        total = torch.cuda.get_device_properties(device).total_memory
+        value = f"{free / GIB:.1f} of {total / GIB:.1f} GB free"
+    if free < GIB:
+        return Finding(
+            "Memory of the card",
+            value,
+            "warn",
+            "Close other programs that use the graphics card.",
+        )
+    return Finding("Memory of the card", value)
+
+
+def _install_line() -> Finding:
+    """The one command that sets up everything on a computer like this."""
+    line = _pip(f'install "{NAME}[all]"')
+    command = shutil.which("nvidia-smi")
+    if command is not None:
+        run = subprocess.run([command], capture_output=True, text=True, timeout=30)
+        line += f" --extra-index-url {_index(run.stdout)}"
+    elif sys.platform == "linux":  # torch of PyPI brings gigabytes of CUDA
+        line += " --extra-index-url https://download.pytorch.org/whl/cpu"
+    return Finding("Install line", line)
+
+
+def _speed(seconds: float, stop: Callable[[], bool]) -> Finding:
+    """What training and prediction reach here; torch loads first."""
+    from napari_unet.speed import measure_speed
+
+    return Finding("Speed", measure_speed(seconds, stop=stop).text)
 
 
 def _memory() -> Finding:
@@ -288,7 +402,20 @@ def _shared_memory() -> Finding | None:
 
 
 def _models() -> Finding:
-    folder = model_folder()
+    return _folder("Models", model_folder(), FOLDER_VARIABLE)
+
+
+def _projects() -> Finding:
+    return _folder("Projects", project_folder(), PROJECTS_VARIABLE)
+
+
+def _temporary() -> Finding:
+    """Images that are too large for shared memory reach the engine through it."""
+    return _folder("Temporary files", Path(tempfile.gettempdir()), "TMPDIR")
+
+
+def _folder(name: str, folder: Path, variable: str) -> Finding:
+    """Whether a folder, which need not be there yet, can be written to."""
     existing = folder
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
@@ -300,13 +427,13 @@ def _models() -> Finding:
             pass
     except OSError as error:
         return Finding(
-            "Models",
+            name,
             f"{folder} cannot be written ({error.strerror or error})",
             "bad",
-            f"Set the environment variable {FOLDER_VARIABLE} to another folder.",
+            f"Set the environment variable {variable} to another folder.",
         )
     free = shutil.disk_usage(existing).free
     value = f"{folder}, {free / GIB:.0f} GB free"
     if free < GIB:
-        return Finding("Models", value, "warn", "Free some disk space.")
-    return Finding("Models", value)
+        return Finding(name, value, "warn", "Free some disk space.")
+    return Finding(name, value)

@@ -744,10 +744,19 @@ def _add_info(
 def _add_doctor(
     commands: Commands,
 ) -> None:
-    make_command(
+    parser = make_command(
         commands,
         "doctor",
         "look at versions, device and memory, and say what to mend",
+        "  napari-unet doctor --benchmark",
+    )
+    parser.add_argument(
+        "--benchmark",
+        action="store_true",
+        help="measure the speed of training and prediction, too",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=10, help="how long to measure (%(default)s)"
     )
 
 

@@ -24,6 +24,7 @@ from napari_unet.data.values import annotation_for
 from napari_unet.engine import rehearsal
 from napari_unet.engine.compare_task import compare_networks
 from napari_unet.engine.context import TaskContext
+from napari_unet.engine.doctor_task import examine
 from napari_unet.engine.evaluation_task import evaluate
 from napari_unet.engine.inputs import (
     context_box,
@@ -54,6 +55,7 @@ __all__ = [
     "boundaries",
     "compare_networks",
     "evaluate",
+    "examine",
     "keep_settings",
     "live",
     "look_at",
