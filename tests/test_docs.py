@@ -36,8 +36,12 @@ FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)[^)]*\)")
-SMALL_IMAGE = (160, 160)
-SMALL_STACK = (8, 64, 64)
+SMALLER: dict[str, dict[str, Any]] = {
+    "sample_data:nuclei_2d": {"shape": (160, 160)},
+    "sample_data:nuclei_3d": {"shape": (8, 64, 64)},
+    "sample_cells:cells_two_channels": {"shape": (224, 224)},
+    "sample_timelapse:nuclei_timelapse": {"frames": 4, "shape": (96, 96)},
+}
 FEW_STEPS = ["--steps", "2", "--base-channels", "4", "--batch-size", "2"]
 
 
@@ -199,15 +203,13 @@ def test_figures_are_those_that_the_script_draws() -> None:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small samples, and trainings of a few steps."""
-    from napari_unet import api, sample_data, sample_timelapse
+    from napari_unet import api
 
-    for name, shape in (("nuclei_2d", SMALL_IMAGE), ("nuclei_3d", SMALL_STACK)):
-        make = getattr(sample_data, name)
-        monkeypatch.setattr(sample_data, name, functools.partial(make, shape=shape))
-    movie = functools.partial(
-        sample_timelapse.nuclei_timelapse, frames=4, shape=(96, 96)
-    )
-    monkeypatch.setattr(sample_timelapse, "nuclei_timelapse", movie)
+    for place, smaller in SMALLER.items():
+        module_name, name = place.split(":")
+        module = importlib.import_module(f"napari_unet.{module_name}")
+        make = functools.partial(getattr(module, name), **smaller)
+        monkeypatch.setattr(module, name, make)
     train = api.train
 
     def short(*arguments: Any, **settings: Any) -> Any:
