@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,8 +88,8 @@ class Monkey:
         self.docks: dict[str, tuple[Any, Any]] = {}
         self.removed: list[Any] = []
         self.recent: deque[str] = deque(maxlen=6)
-        self.counts: dict[str, int] = {}
-        self.states: set[str] = set()
+        self.ends: Counter[str] = Counter()
+        """How runs of each kind ended."""
         self._answer_dialogs()
         self._write_images()
         self.add_image()
@@ -145,7 +145,6 @@ class Monkey:
         names, weights = list(actions), [w for _, w in actions.values()]
         for number in range(n_actions):
             (name,) = self.random.choices(names, weights)
-            self.counts[name] = self.counts.get(name, 0) + 1
             self.recent.append(name)
             self.problems.doing = f"{number}: {' > '.join(self.recent)}"
             faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
@@ -206,7 +205,6 @@ class Monkey:
         self.annotations.check()
         for name, (_, widget) in self.docks.items():
             for run in runs_of(widget):
-                self.states.add(run.state)
                 self.problems.hear_sentence(name, run.message)
 
     def finish(self) -> None:
@@ -428,6 +426,8 @@ class Monkey:
             PLUGIN, name, tabify=bool(self.docks)
         )
         self.docks[name] = dock, widget
+        for run in runs_of(widget):
+            run.ended.connect(lambda run=run: self.ends.update([said(run)]))
         if name == "Train U-Net":
             for field, value in SMALL.items():
                 widget.advanced.field(field).value = value
@@ -544,6 +544,11 @@ def runs_of(widget: Any) -> list[Any]:
     return [run for run in found if run is not None and hasattr(run, "state")]
 
 
+def said(run: Any) -> str:
+    """How a run ended, such as "live: stopped"."""
+    return f"{run.task}: {run.state}"
+
+
 def is_setting(train: Any, part: Any) -> bool:
     """Whether a part of *Train U-Net* is a number that makes training slow."""
     if isinstance(part, QAbstractButton) and not isinstance(part, QCheckBox):
@@ -598,7 +603,8 @@ def main() -> int:
     print(
         f"{options.actions} actions with seed {options.seed}: "
         f"{len(monkey.problems.found)} problems; longest pause "
-        f"{monkey.pauses.longest:.2f} s; runs were {sorted(monkey.states)}"
+        f"{monkey.pauses.longest:.2f} s; runs: "
+        + ", ".join(f"{n} {end}" for end, n in sorted(monkey.ends.items()))
     )
     return int(bool(monkey.problems.found))
 

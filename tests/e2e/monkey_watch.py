@@ -98,18 +98,23 @@ class Pauses:
         self._problems = problems
         self.longest = 0.0
         self.long: list[str] = []
-        self._last = time.monotonic()
+        self._last, self._computed = time.monotonic(), time.thread_time()
         self._tick = QTimer()
         self._tick.setInterval(TICK_MS)
         self._tick.timeout.connect(self.turned)
         self._tick.start()
 
     def turned(self) -> None:
-        now = time.monotonic()
-        pause, self._last = now - self._last, now
+        now, computed = time.monotonic(), time.thread_time()
+        pause, work = now - self._last, computed - self._computed
+        self._last, self._computed = now, computed
         self.longest = max(self.longest, pause)
         if pause > LONG_PAUSE_SECONDS:
-            self.long.append(f"{pause:.1f} s during {self._problems.doing}")
+            # Where other programs took the processor, it did not compute for long.
+            self.long.append(
+                f"{pause:.1f} s, computing for {work:.1f} s of them, during "
+                f"{self._problems.doing}"
+            )
 
 
 class Annotations:
