@@ -76,7 +76,8 @@ def measure_speed(
         optimizer.zero_grad(set_to_none=True)
         with autocast(device, precision):
             logits = network(noise)
-        nn.functional.mse_loss(logits.float(), torch.zeros_like(logits)).backward()
+        loss = nn.functional.mse_loss(logits.float(), torch.zeros_like(logits))
+        torch.autograd.backward(loss)
         optimizer.step()
 
     def predict() -> None:

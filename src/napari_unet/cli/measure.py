@@ -20,9 +20,9 @@ from napari_unet.image_io import (
     read_image,
     read_labels,
 )
-from napari_unet.image_io.raw import unit_name
 from napari_unet.measure import ObjectTable, measure_blocks
 from napari_unet.measure.table import write_csv
+from napari_unet.units import unit_name
 
 
 @dataclass(frozen=True)

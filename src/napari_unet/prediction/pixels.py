@@ -31,6 +31,7 @@ def stack_pixels(
     """
     kind = np.result_type(*parts)
     known = kind.str[1:] in AS_THEY_ARE
+    wanted: np.dtype[Any]
     if kind.kind == "b":
         wanted = np.dtype(np.uint8)
     elif not known or (device.type == "mps" and kind != np.uint8):

@@ -124,10 +124,7 @@ class HealthWidget(RunDock):
 
     def _on_ended(self) -> None:
         if self.run.state == "done":
-            self.findings = [
-                Finding(**found)  # type: ignore[arg-type]
-                for found in self.run.findings
-            ]
+            self.findings = [Finding(**found) for found in self.run.findings]
             self._show()
         elif self.run.state in ("failed", "crashed"):
             self._look_outside()
