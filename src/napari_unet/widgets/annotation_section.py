@@ -116,11 +116,14 @@ class AnnotationSection:
             and not getattr(layer, "rgb", False)
         ]
         before = self.layer.value
+        known = [layer for layer in found if rule_of(layer) is not None]
+        new = [layer for layer in known if layer not in self.layer.choices]
         with self.layer.changed.blocked():
             self.layer.choices = [(layer.name, layer) for layer in found]
             if before not in found and found:
-                known = [layer for layer in found if rule_of(layer) is not None]
                 self.layer.value = (known or found)[-1]
+            elif new and before not in known:  # of which nobody said what it means
+                self.layer.value = new[-1]
         self._on_layer()
 
     def choose(self, layer: Labels) -> None:

@@ -74,18 +74,19 @@ class ImageSection:
             if isinstance(layer, Image) and not is_preview(layer)
         ]
         before = self.image.value
+        new = [layer for layer in images if layer not in self.image.choices]
         self._more = [layer for layer in self._more if layer in images]
         with self.image.changed.blocked():
             self.image.choices = [(layer.name, layer) for layer in images]
             if before is None and images:
                 self._choose_first(self._active_image() or images[-1], images)
+            elif before in images:
+                self._more += _channels(before, new)
         self._on_image()
 
     def _choose_first(self, layer: Image, images: list[Image]) -> None:
         """Choose a layer, with the others that are known to be its channels."""
-        of = same_image(layer)
-        channels = [i for i in images if of is not None and same_image(i) == of]
-        self.image.value, *self._more = channels or [layer]
+        self.image.value, *self._more = _channels(layer, images) or [layer]
 
     def layers(self) -> list[Image]:
         """The chosen layers, channels in order."""
@@ -203,6 +204,12 @@ class ImageSection:
         if on:
             self._more.append(layer)
         self._on_image()
+
+
+def _channels(layer: Image, images: Sequence[Image]) -> list[Image]:
+    """Those of `images` that are known to be channels of the same image."""
+    of = same_image(layer)
+    return [] if of is None else [i for i in images if same_image(i) == of]
 
 
 def fitting(
