@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_unet.doctor import Finding, format_report
@@ -29,6 +30,7 @@ FOUND = [
 def widget(viewer: Any, host: Any) -> HealthWidget:
     made = HealthWidget(viewer, host)
     viewer.window.add_dock_widget(made, name="Health")
+    QApplication.sendEvent(made, QShowEvent())  # the window of tests is not shown
     return made
 
 

@@ -67,6 +67,22 @@ def remember_preference(text: str) -> None:
         _write({**_read(), PREFERENCE_KEY: text})
 
 
+def kept_setting(key: str) -> object:
+    """What was kept under a name; ``None`` where nothing was."""
+    return _read().get(key)
+
+
+def keep_setting(key: str, value: bool | str) -> None:
+    """Keep a value for the next time.
+
+    Raises
+    ------
+    SettingsError
+        If the file of settings cannot be written.
+    """
+    _write({**_read(), key: value})
+
+
 def _write(settings: dict[str, object]) -> None:
     try:
         with atomic_file(settings_path()) as file:
@@ -74,8 +90,8 @@ def _write(settings: dict[str, object]) -> None:
     except OSError as error:
         raise SettingsError(
             f"The choice could not be kept in {settings_path()} "
-            f"({error.strerror or error}): make room, or set the environment variable "
-            "NAPARI_UNET_MODELS instead."
+            f"({error.strerror or error}): make room there, or set the environment "
+            f"variable {SETTINGS_VARIABLE} to another file."
         ) from error
 
 

@@ -62,6 +62,7 @@ class PredictWidget(DockWidget):
         news: Session = session,
     ) -> None:
         super().__init__(napari_viewer, host)
+        self._news = news
         self.run = PredictionRun(self.host.engine)
         form = self.add_form()
         self.image = ImageSection(self.viewer, form)
@@ -275,6 +276,8 @@ class PredictWidget(DockWidget):
         self.stream.end()
         if self.run.state in ("done", "stopped") and result is not None:
             self.add_result(result)
+        if self.run.state == "done":
+            self._news.predicted.emit()
 
     def add_result(self, result: PredictionResult) -> None:
         """Add the layers of a result; those that are there stay as they are."""

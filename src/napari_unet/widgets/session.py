@@ -12,6 +12,8 @@ class Session:
 
     model_saved = Signal(Path)
     """A model file was written and is complete."""
+    predicted = Signal()
+    """A prediction came to its end and its layers were added."""
     library_changed = Signal()
     """Models were added, renamed or deleted, or the folder is another one."""
 

@@ -27,6 +27,7 @@ from napari_unet.widgets.continue_section import ContinueSection
 from napari_unet.widgets.copy_recipe import CopyButtons, original_of, training_job
 from napari_unet.widgets.dock import DockWidget, make_form
 from napari_unet.widgets.engine_host import EngineHost
+from napari_unet.widgets.guide_link import GuideLink
 from napari_unet.widgets.image_section import ImageSection
 from napari_unet.widgets.live_run import LiveRequest, LiveRun
 from napari_unet.widgets.live_section import LiveSection
@@ -76,6 +77,8 @@ class TrainWidget(DockWidget):
         self.run = TrainingRun(self.host.engine, news)
         self.keeper = ProjectKeeper()
         self.start_from = StartChoice(news)
+        self.help = GuideLink(self, news)
+        self.add(self.help.guide)
         form = self.add_form()
         self.image = ImageSection(self.viewer, form)
         self.annotation = AnnotationSection(self.viewer, form)
@@ -255,6 +258,7 @@ class TrainWidget(DockWidget):
             name = self.choices.default_name(image)
             self.name.native.setPlaceholderText(name)
         self._say_problem(problem)
+        self.help.follow(ready=not problem)
         self._keep_project()
         by_itself = self.live_mode and self.live.by_itself.value
         if by_itself and not problem and not self.active_run.active:
@@ -412,6 +416,7 @@ class TrainWidget(DockWidget):
         if not active:
             self._keep_project()
             self.keeper.end()
+            self.help.guide.refresh()
         self.again.refresh(active=active)
 
     def _on_ended(self) -> None:
@@ -422,6 +427,7 @@ class TrainWidget(DockWidget):
 
     def apply_theme(self, _: Any = None) -> Colors:
         colors = super().apply_theme()
+        self.help.guide.set_colors(colors)
         parts = (self.panel, self.live, self.again, self.plot, self.annotation)
         for part in (
             *parts,
@@ -435,6 +441,7 @@ class TrainWidget(DockWidget):
 
     def close_parts(self) -> None:
         super().close_parts()
+        self.help.close()
         self.shortcuts.close()
         self.panel.refreshed.disconnect(self._on_run)
         self.run.ended.disconnect(self._on_ended)

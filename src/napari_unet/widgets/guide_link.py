@@ -1,0 +1,63 @@
+"""Ties the guide to *Train U-Net*: what is done there, and what its buttons do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_unet.widgets.guide import Guide, Progress
+from napari_unet.widgets.session import Session
+
+if TYPE_CHECKING:
+    from napari_unet.widgets.train import TrainWidget
+
+PLUGIN = "napari-unet-live"
+SAMPLE = "nuclei_2d"
+
+
+class GuideLink:
+    """Owns the guide of a *Train U-Net* widget."""
+
+    def __init__(self, widget: TrainWidget, news: Session) -> None:
+        self._widget = widget
+        self._news = news
+        self._ready = False
+        self._predicted = False
+        self.guide = Guide(self.progress)
+        self.guide.acted.connect(self._on_acted)
+        news.predicted.connect(self._on_predicted)
+
+    def progress(self) -> Progress:
+        """What is done by now."""
+        widget = self._widget
+        runs = (widget.run, widget.live.run)
+        return Progress(
+            image=bool(widget.image.layers()),
+            annotated=widget.annotation_layer() is not None,
+            painted=self._ready,
+            trained=any(run.model_path is not None and not run.active for run in runs),
+            predicted=self._predicted,
+        )
+
+    def close(self) -> None:
+        """Listen to news no longer."""
+        self._news.predicted.disconnect(self._on_predicted)
+
+    def follow(self, *, ready: bool) -> None:
+        """Take in whether something can be learnt from what was chosen."""
+        self._ready = ready
+        self.guide.refresh()
+
+    def _on_predicted(self) -> None:
+        self._predicted = True
+        self.guide.refresh()
+
+    def _on_acted(self, step: int) -> None:
+        widget = self._widget
+        if step == 0:
+            widget.viewer.open_sample(PLUGIN, SAMPLE)
+        elif step == 1:
+            widget.new_annotation()
+        else:
+            widget.viewer.window.add_plugin_dock_widget(
+                PLUGIN, "Predict U-Net", tabify=True
+            )
