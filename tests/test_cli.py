@@ -484,7 +484,7 @@ def test_patterns_a_report_stores_and_several_workers(squares, capsys):
     other = np.asarray(read_labels(squares / "o" / "a0.ome.zarr"))
     np.testing.assert_array_equal(other, one)
     maps = read_image(squares / "o" / "probabilities" / "a0.ome.zarr")
-    assert maps.n_channels == 2
+    assert maps.n_channels == 5  # four squares and the background
 
 
 def test_a_2d_model_segments_volumes_plane_by_plane(squares):

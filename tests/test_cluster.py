@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import zarr
 
@@ -91,3 +92,16 @@ def test_workers_open_what_the_files_hold(tmp_path: Path) -> None:
 def test_a_wrong_number_of_workers_is_told() -> None:
     with pytest.raises(ConfigError, match="at least 1"), connect(None, 0):
         pass
+
+
+def test_a_local_cluster_can_be_reached_from_this_computer_alone() -> None:
+    """That includes what shows how it works: its pages listen, too."""
+    with connect(None, 1):
+        this = psutil.Process()
+        heard = {
+            connection.laddr.ip
+            for process in (this, *this.children(recursive=True))
+            for connection in process.net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN
+        }
+    assert heard == {"127.0.0.1"}

@@ -94,7 +94,7 @@ def test_a_stop_measures_what_was_learnt_and_begins_no_other():
     config = training_config(**{**SETTINGS, "max_steps": 1000})
     steps = []
     events = compare(
-        [annotated()], config, ["unet", "light_unet"], stop=lambda: len(steps) >= 2
+        [annotated()], config, ["unet", "light_unet"], stop=lambda: len(steps) >= 1
     )
     results = None
     while results is None:

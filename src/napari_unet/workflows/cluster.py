@@ -81,7 +81,9 @@ def connect(scheduler: str | None, workers: int | None) -> Iterator[Any]:
                 n_workers=workers,
                 threads_per_worker=1,
                 host="127.0.0.1",
-                dashboard_address=None,
+                # Diagnostics, too, are for this computer alone, on any free port.
+                dashboard_address="127.0.0.1:0",
+                worker_dashboard_address="127.0.0.1:0",
             ) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):
