@@ -148,7 +148,10 @@ class Monkey:
             self.recent.append(name)
             self.problems.doing = f"{number}: {' > '.join(self.recent)}"
             faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
-            actions[name][0]()
+            try:
+                actions[name][0]()
+            except Exception as error:  # noqa: BLE001 (told with the other problems)
+                self.problems.add_exception(error)
             self.rest()
             self.look()
             if report and number % 100 == 99:
@@ -313,6 +316,8 @@ class Monkey:
         train = self.widget("Train U-Net")
         if train is None or len(self.viewer.layers) > MOST_LAYERS:
             return
+        if not train.annotation.new.native.isVisibleTo(train):
+            return  # values are not painted
         before = set(self.viewer.layers)
         train.new_annotation()
         for layer in set(self.viewer.layers) - before:

@@ -35,6 +35,12 @@ HARMLESS = (
     "QFont::setPointSize",
 )
 
+NAPARIS_OWN = (
+    # In 3D, before the mouse was over the canvas, the cursor looks nowhere yet.
+    "_world_to_data_ray",
+)
+"""Defects of napari that are none of ours, by a function in their traceback."""
+
 
 class Problems:
     """Collects whatever goes wrong anywhere in this process."""
@@ -69,8 +75,15 @@ class Problems:
             if not any(text in known for known in self.found):
                 self.add(text)
 
+    def add_exception(self, error: BaseException) -> None:
+        """An exception is a problem unless it is a known one of napari's."""
+        text = "".join(traceback.format_exception(error))
+        ours = "napari_unet" in text
+        if ours or not any(name in text for name in NAPARIS_OWN):
+            self.add(text)
+
     def _on_exception(self, kind: Any, value: Any, trace: Any) -> None:
-        self.add("".join(traceback.format_exception(kind, value, trace)))
+        self.add_exception(value.with_traceback(trace) if value else kind())
 
     def _on_warning(self, message: Any, category: Any, filename: str, *_: Any) -> None:
         if "napari_unet" in filename:
@@ -79,9 +92,11 @@ class Problems:
     def _on_notification(self, notification: Any) -> None:
         text, severity = str(notification.message), str(notification.severity)
         if severity.lower() == "error":
-            trace = getattr(notification, "exception", None)
-            lines = traceback.format_exception(trace) if trace is not None else []
-            self.add(f"napari tells: {text}\n{''.join(lines)}")
+            error = getattr(notification, "exception", None)
+            if error is None:
+                self.add(f"napari tells: {text}")
+            else:
+                self.add_exception(error)
         else:
             self.hear_sentence("a notification", text)
 
