@@ -26,9 +26,9 @@ HANG_SECONDS = 1800 + 10 * int(ACTIONS)
 """A guard against hangs; a short play needs about a minute."""
 
 
-# Slow: some seeds still end in a crash of the software renderer and in errors that napari
-# raises for its own status bar in 3D; until it is known which of them are ours it is run
-# by hand, with `make monkey`.
+# Slow: some seeds still end in a crash of the software renderer, or in errors that
+# napari raises for its own status bar in 3D. Until it is known which of them are ours
+# it is run by hand, with `make monkey`.
 @pytest.mark.slow
 def test_random_actions_break_nothing_and_leave_nothing(tmp_path: Path) -> None:
     marker, before = secrets.token_hex(8), shared_memory()
