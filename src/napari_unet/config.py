@@ -91,11 +91,21 @@ class AugmentationConfig(_Model):
         description="Strong helps with few or varied images; the fields below change "
         "one thing of it",
     )
-    flip: bool = Field(True, title="Flips and right-angle turns")
+    flip: bool = Field(
+        True,
+        title="Flips and right-angle turns",
+        description="Off where up and down differ, as in a street scene",
+    )
     affine: Fraction = Field(
         0.5, title="Rotation and scaling", description="Share of patches"
     )
-    rotation_degrees: float = Field(180.0, ge=0.0, le=180.0, title="Largest rotation")
+    rotation_degrees: float = Field(
+        180.0,
+        ge=0.0,
+        le=180.0,
+        title="Largest rotation",
+        description="Degrees to either side",
+    )
     scaling: float = Field(
         0.2,
         ge=0.0,
@@ -103,10 +113,14 @@ class AugmentationConfig(_Model):
         title="Scaling",
         description="±0.2 means 0.8 to 1.2; none for values unless you choose it",
     )
-    elastic: Fraction = Field(0.2, title="Elastic deformation")
-    intensity: Fraction = Field(0.5, title="Brightness, contrast and gamma")
-    noise: Fraction = Field(0.2, title="Gaussian noise")
-    blur: Fraction = Field(0.15, title="Gaussian blur")
+    elastic: Fraction = Field(
+        0.2, title="Elastic deformation", description="Share of patches"
+    )
+    intensity: Fraction = Field(
+        0.5, title="Brightness, contrast and gamma", description="Share of patches"
+    )
+    noise: Fraction = Field(0.2, title="Gaussian noise", description="Share of patches")
+    blur: Fraction = Field(0.15, title="Gaussian blur", description="Share of patches")
 
     @model_validator(mode="before")
     @classmethod
@@ -154,7 +168,12 @@ class LossConfig(_Model):
         title="Tversky: weight of misses",
         description="0.5 is Dice; above, missed pixels cost more than invented ones",
     )
-    boundary_weight: float = Field(0.5, gt=0, title="Weight of the boundary loss")
+    boundary_weight: float = Field(
+        0.5,
+        gt=0,
+        title="Weight of the boundary loss",
+        description="How much it counts beside Dice",
+    )
     border_weight: float = Field(
         10.0,
         ge=0,
@@ -241,7 +260,9 @@ class TrainingConfig(_Model):
     patch_size: tuple[int, ...] | None = Field(
         None, title="Patch size", description="(Z) Y X in voxels"
     )
-    batch_size: int | None = Field(None, gt=0, title="Batch size")
+    batch_size: int | None = Field(
+        None, gt=0, title="Batch size", description="Patches in one training step"
+    )
     network: str = Field(
         "unet",
         min_length=1,
@@ -276,8 +297,18 @@ class TrainingConfig(_Model):
         title="Bright percentile",
         description="Percentile that becomes 1",
     )
-    learning_rate: float | None = Field(None, gt=0, title="Learning rate")
-    weight_decay: float = Field(1e-2, ge=0, title="Weight decay")
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        title="Learning rate",
+        description="Size of the steps; lower it where the loss jumps",
+    )
+    weight_decay: float = Field(
+        1e-2,
+        ge=0,
+        title="Weight decay",
+        description="How strongly weights are drawn to 0, against learning by heart",
+    )
     dropout: float = Field(
         0.0,
         ge=0,
@@ -308,15 +339,25 @@ class TrainingConfig(_Model):
         title="Patience",
         description="Validations without a better score before training may end early",
     )
-    seed: int = Field(0, ge=0, title="Seed")
+    seed: int = Field(
+        0, ge=0, title="Seed", description="Another one gives another random course"
+    )
     deterministic: bool = Field(
         False,
         title="Same result every time",
         description="Slower; needs a number of steps, since minutes never hold the "
         "same work twice",
     )
-    device: DeviceName = Field("auto", title="Device")
-    precision: PrecisionName = Field("auto", title="Precision")
+    device: DeviceName = Field(
+        "auto",
+        title="Device",
+        description="auto: the graphics card where there is one",
+    )
+    precision: PrecisionName = Field(
+        "auto",
+        title="Precision",
+        description="auto: what is fastest on the device; float32 is the most exact",
+    )
 
     @field_validator("patch_size")
     @classmethod

@@ -125,6 +125,7 @@ class BatchWidget(RunDock):
         self.controls = ObjectControls(form)
         self._decoder: DecoderInfo | None = None
         folded = QCollapsible("Adjust objects", expandedIcon="▾", collapsedIcon="▸")
+        folded.toggleButton().setToolTip("Thresholds and sizes of objects")
         folded.addWidget(inside)
         return folded
 

@@ -30,6 +30,7 @@ class ContinueSection(QWidget):
         self.folder: Path | None = None
         """The project on offer."""
         self.button = QPushButton("Continue where I was")
+        self.button.setToolTip("Bring back image, strokes and what was learnt")
         self.which, self.problem = Message("quiet"), Message("problem")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -28,7 +28,9 @@ class FolderRow(QWidget):
         super().__init__()
         self._title = title
         self.edit = QLineEdit()
+        self.edit.setToolTip(title)
         self.button = QPushButton("Choose…")
+        self.button.setToolTip(f"Choose: {title}")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.edit, 1)

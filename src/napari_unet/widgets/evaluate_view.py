@@ -124,6 +124,7 @@ class ResultView(QWidget):
             box = QCheckBox()
             box.setChecked(True)
             box.setIcon(swatch(COLORS[kind]))
+            box.setToolTip(f"List errors of this kind: {kind}")
             box.toggled.connect(self._show_chosen)
             self.kinds[kind] = box
         self._rows = [row, QHBoxLayout()]

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from psygnal import Signal
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+)
 
 from napari_unet.errors import UserError
 from napari_unet.models.library_settings import keep_setting, kept_setting
@@ -70,8 +77,10 @@ class Guide(QFrame):
         self.what = Message("quiet")
         self.action = QPushButton()
         self.action.clicked.connect(self._on_action)
-        self.hide_it = QPushButton("Hide")
-        self.hide_it.setFlat(True)
+        self.hide_it = QToolButton()
+        self.hide_it.setText("×")
+        self.hide_it.setAutoRaise(True)
+        self.hide_it.setAccessibleName("Hide the steps")
         self.hide_it.setToolTip("Show these steps no more")
         self.hide_it.clicked.connect(self.dismiss)
         names = QHBoxLayout()
@@ -80,10 +89,10 @@ class Guide(QFrame):
             label.setToolTip(step.what)
             names.addWidget(label)
         names.addStretch(1)
+        names.addWidget(self.hide_it)
         buttons = QHBoxLayout()
         buttons.addWidget(self.action)
         buttons.addStretch(1)
-        buttons.addWidget(self.hide_it)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 4)
         column.setSpacing(4)

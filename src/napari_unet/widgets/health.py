@@ -14,11 +14,9 @@ from qtpy.QtCore import QProcess, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QApplication,
-    QFrame,
-    QGridLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
+    QVBoxLayout,
     QWidget,
 )
 
@@ -65,9 +63,9 @@ class HealthWidget(RunDock):
         self.verdict = Message()
         self.add(self.verdict)
         self._lines = QWidget()
-        self._grid = QGridLayout(self._lines)
-        self._grid.setContentsMargins(0, 0, 0, 0)
-        self._grid.setColumnStretch(1, 1)
+        self._column = QVBoxLayout(self._lines)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(2)
         self.add(self._lines)
         self.text = Message()
         self.add(self.text)
@@ -130,28 +128,19 @@ class HealthWidget(RunDock):
             self._look_outside()
 
     def _show(self) -> None:
-        _empty(self._grid)
+        _empty(self._column)
         colors = self._colors
-        for row, finding in enumerate(self.findings):
+        for finding in self.findings:
             sign, tone = _MARKS[finding.status]
-            mark, text = Message(tone), Message()
-            mark.setFixedWidth(16)
-            mark.say(sign)
-            name = QLabel(f"<b>{finding.name}</b>")
-            name.setToolTip(finding.value)
-            block = QFrame()
-            inner = QGridLayout(block)
-            inner.setContentsMargins(0, 0, 0, 0)
-            inner.setSpacing(0)
+            name, text, advice = Message(tone), Message(), Message("problem")
+            font = name.font()
+            font.setBold(True)
+            name.setFont(font)
+            name.say(f"{sign} {finding.name}")
             text.say(finding.value)
-            inner.addWidget(name, 0, 0)
-            inner.addWidget(text, 1, 0)
-            if finding.advice:
-                advice = Message("problem")
-                advice.say(finding.advice)
-                inner.addWidget(advice, 2, 0)
-            self._grid.addWidget(mark, row, 0)
-            self._grid.addWidget(block, row, 1)
+            advice.say(finding.advice)
+            for part in (name, text, advice):
+                self._column.addWidget(part)
         if colors is not None:
             self._color(colors)
         # The last line of the text sums up.
@@ -184,7 +173,7 @@ class HealthWidget(RunDock):
         self.plain = bytes(said).decode(errors="replace").strip()
         process.deleteLater()
         self.findings = []
-        _empty(self._grid)
+        _empty(self._column)
         self.verdict.say("")
         self.text.say(
             self.plain
@@ -218,8 +207,8 @@ def _to_clipboard(text: str) -> None:
         clipboard.setText(text)
 
 
-def _empty(grid: QGridLayout) -> None:
-    while (item := grid.takeAt(0)) is not None:
+def _empty(column: QVBoxLayout) -> None:
+    while (item := column.takeAt(0)) is not None:
         part = item.widget()
         if part is not None:
             part.hide()

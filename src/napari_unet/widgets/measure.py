@@ -105,6 +105,7 @@ class MeasureWidget(RunDock):
             "rows that are selected"
         )
         self.save = QPushButton("Save as CSV…")
+        self.save.setToolTip("The table as a file for spreadsheets and statistics")
         layout.addWidget(self.boxes)
         layout.addWidget(self.save)
         return row

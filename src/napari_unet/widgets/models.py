@@ -72,6 +72,7 @@ class ModelsWidget(DockWidget):
         self._choose: Path | None = None
         self.setAcceptDrops(True)
         self.search = QLineEdit()
+        self.search.setToolTip("Words of names, notes and what models find")
         self.search.setPlaceholderText("Find by name, class, image or note")
         self.search.setClearButtonEnabled(True)
         self.table = ModelsTable()
@@ -105,6 +106,8 @@ class ModelsWidget(DockWidget):
         self.share = self._button("Export…", self.ask_export)
         self.trash = self._button("Delete", self.delete)
         self.bring = self._button("Import…", self.ask_import)
+        self.copy.setToolTip("Copy the model under another name")
+        self.share.setToolTip("Copy the model to a file, to give it away")
         self.trash.setToolTip("Moves the model to the system's trash")
         self.bring.setToolTip("Copy model files here; dropping them works, too")
         places = (self.copy, self.share, self.trash, self.bring)

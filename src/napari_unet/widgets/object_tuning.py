@@ -90,6 +90,7 @@ class ObjectTuning(QWidget):
         self.folded = QCollapsible(
             "Adjust objects", expandedIcon="▾", collapsedIcon="▸"
         )
+        self.folded.toggleButton().setToolTip("Thresholds and sizes of objects")
         self.folded.addWidget(inside)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)

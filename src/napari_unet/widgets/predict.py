@@ -98,6 +98,7 @@ class PredictWidget(DockWidget):
         self.into_image = True
         self.where = Message("quiet")
         self.elsewhere = QPushButton("Keep it elsewhere…")
+        self.elsewhere.setToolTip("Choose the folder that large results are written to")
         self.elsewhere.clicked.connect(self.choose_folder)
         form.addRow("", self.where)
         form.addRow("", self.elsewhere)

@@ -20,6 +20,7 @@ from napari_unet.models.library_settings import (
 from napari_unet.widgets.session import Session, session
 
 PLUGIN = "napari-unet-live"
+AUTOMATIC = "auto"
 
 
 class Preferences:
@@ -65,18 +66,29 @@ class Preferences:
         self._news.library_changed.emit()
 
 
+def preferred_settings() -> dict[str, str]:
+    """Device and precision of the user's Preferences; empty before napari 0.9."""
+    group = _group("training")
+    if group is None:
+        return {}
+    found = {name: getattr(group, name, AUTOMATIC) for name in ("device", "precision")}
+    # napari may hand out a member of an enumeration.
+    plain = {name: str(getattr(value, "value", value)) for name, value in found.items()}
+    return {name: value for name, value in plain.items() if value != AUTOMATIC}
+
+
 def _text(folder: Path | None) -> str:
     return "" if folder is None else str(folder)
 
 
-def _group() -> Any:
-    """Our part of Preferences; ``None`` before napari 0.9."""
+def _group(name: str = "models") -> Any:
+    """A group of our part of Preferences; ``None`` before napari 0.9."""
     try:
         from napari.settings import get_plugin_settings
     except ImportError:
         return None
     try:
-        return getattr(get_plugin_settings(PLUGIN), "models", None)
+        return getattr(get_plugin_settings(PLUGIN), name, None)
     except KeyError:  # the manifest is not known, as in a script
         return None
 

@@ -91,7 +91,7 @@ class RunPanel(QWidget):
                 else "End the engine process now"
             )
         else:
-            text, hint = self._verb, ""
+            text, hint = self._verb, self._problem or "Can be stopped at any time"
         self.button.setText(text)
         self.button.setToolTip(hint)
         locked = run.active and self._lock.isActive()

@@ -32,6 +32,7 @@ from napari_unet.widgets.image_section import ImageSection
 from napari_unet.widgets.live_run import LiveRequest, LiveRun
 from napari_unet.widgets.live_section import LiveSection
 from napari_unet.widgets.loss_plot import LossPlot
+from napari_unet.widgets.preferences import preferred_settings
 from napari_unet.widgets.progress import RunPanel
 from napari_unet.widgets.project_keeper import ProjectKeeper
 from napari_unet.widgets.project_view import view_info
@@ -119,7 +120,11 @@ class TrainWidget(DockWidget):
             (f"{name.capitalize()}: up to {minutes:g} minutes", name)
             for name, minutes in PRESET_MINUTES.items()
         ]
-        self.preset = ComboBox(choices=presets, value="balanced")
+        self.preset = ComboBox(
+            choices=presets,
+            value="balanced",
+            tooltip="Longer is better up to a point; it ends by itself before",
+        )
         narrow(self.preset.native)
         self.name = LineEdit(tooltip="Name of the model in your model folder")
         form.addRow("", self.learn.native)
@@ -132,7 +137,10 @@ class TrainWidget(DockWidget):
         self.advanced = ConfigForm(
             TrainingConfig, self._advanced_form, without=NOT_ADVANCED
         )
+        for field, preferred in preferred_settings().items():
+            self.advanced.field(field).value = preferred
         self.folded = QCollapsible("Advanced", expandedIcon="▾", collapsedIcon="▸")
+        self.folded.toggleButton().setToolTip("All settings, with what is automatic")
         self.folded.addWidget(numbers)
         self.rehearsal = RehearsalSection(
             self.viewer, RehearsalRun(self.host.engine), self.request

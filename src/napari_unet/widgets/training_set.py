@@ -99,8 +99,12 @@ class TrainingSetWidget(RunDock):
         layers = self.add_form()
         self.image = ImageSection(self.viewer, layers)
         self.labels = ComboBox(choices=[], tooltip="The annotation of the image")
-        self.task = ComboBox(choices=["classes", "objects"], value="classes")
-        self.rule = ComboBox(choices=RULES)
+        self.task = ComboBox(
+            choices=["classes", "objects"],
+            value="classes",
+            tooltip="Objects that touch are kept apart; classes are areas of a kind",
+        )
+        self.rule = ComboBox(choices=RULES, tooltip="What 0 means in this layer")
         for title, box in (
             ("Annotation", self.labels),
             ("Task", self.task),
@@ -114,7 +118,11 @@ class TrainingSetWidget(RunDock):
             (f"{n.capitalize()}: up to {m:g} minutes", n)
             for n, m in PRESET_MINUTES.items()
         ]
-        self.preset = ComboBox(choices=presets, value="balanced")
+        self.preset = ComboBox(
+            choices=presets,
+            value="balanced",
+            tooltip="Longer is better up to a point; it ends by itself before",
+        )
         self.name = LineEdit(tooltip="Name of the model in your library")
         training.addRow("Preset", self.preset.native)
         training.addRow("Model name", self.name.native)
