@@ -19,7 +19,7 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 from napari_unet.config import TrainingConfig
 from napari_unet.errors import ConfigError
 from napari_unet.networks.catalogue import known_networks
-from napari_unet.widgets.style import Message, narrow
+from napari_unet.widgets.style import Colors, Message, narrow
 
 AUTOMATIC = "automatic"
 LABEL_WIDTH, FIELD_WIDTH = 110, 80
@@ -80,6 +80,12 @@ class ConfigForm:
 
     def _emit(self, _: Any = None) -> None:
         self.changed.emit()
+
+    def set_colors(self, colors: Colors) -> None:
+        """Follow the viewer's theme."""
+        for field in self._fields.values():
+            if isinstance(field, NetworkChoice):
+                field.about.set_colors(colors)
 
     def leave_out(self, names: frozenset[str]) -> None:
         """Hide these fields, which then count as empty, and show all others."""

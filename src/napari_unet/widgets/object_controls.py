@@ -6,7 +6,7 @@ from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, FloatSlider, FloatSpinBox
 from psygnal import Signal
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QFormLayout, QHBoxLayout, QWidget
 
 from napari_unet.segmentation.settings import DecoderInfo
 from napari_unet.segmentation.sizes import Size, voxel_measure
@@ -37,6 +37,9 @@ class ObjectControls:
             tooltip="How much an object must stand out from its neighbour: lower parts "
             "more, higher merges more",
         )
+        for slider in (self.threshold, self.prominence):
+            for number in slider.native.findChildren(QAbstractSpinBox):
+                number.setToolTip(slider.tooltip)
         self.smallest, self.largest = (
             _size("Drop smaller ones"),
             _size("Drop larger ones; at the lowest value none"),

@@ -439,6 +439,7 @@ class TrainWidget(DockWidget):
         parts = (self.panel, self.live, self.again, self.plot, self.annotation)
         for part in (
             *parts,
+            self.advanced,
             self.start_from,
             self.rehearsal,
             self.recipe,
