@@ -2,29 +2,17 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
 import tifffile
 
 from napari_unet import cli
-from napari_unet.cli import parser
 from napari_unet.cli.common import find_model
 from napari_unet.cli.progress import Progress, TrainingProgress
 from napari_unet.cli.train import SoftStop
-from napari_unet.config import (
-    AnnotationRule,
-    AugmentationPreset,
-    DeviceName,
-    LossName,
-    PrecisionName,
-    Preset,
-    Task,
-)
 from napari_unet.data.classes import make_classes
 from napari_unet.image_io import read_image, read_labels, write_labels
 from napari_unet.models import rdf_text
@@ -67,61 +55,6 @@ def train(folder, *more, task="classes", output="m"):
 
 def last_line(text):
     return text.strip().splitlines()[-1]
-
-
-# --- the parser ----------------------------------------------------------------------
-
-
-def test_choices_are_those_of_the_configuration():
-    assert set(parser.TASKS) == set(get_args(Task))
-    assert set(parser.RULES) == set(get_args(AnnotationRule))
-    assert set(parser.PRESETS) == set(get_args(Preset))
-    assert set(parser.DEVICES) == set(get_args(DeviceName))
-    assert set(parser.PRECISIONS) == set(get_args(PrecisionName))
-    assert set(parser.LOSSES) == set(get_args(LossName))
-    assert set(parser.AUGMENTATIONS) == set(get_args(AugmentationPreset))
-
-
-@pytest.mark.parametrize(
-    "command", ["train", "predict", "evaluate", "info", "doctor", "demo"]
-)
-def test_every_command_explains_itself(command, capsys):
-    with pytest.raises(SystemExit) as end:
-        run(command, "--help")
-    assert end.value.code == 0
-    help_text = capsys.readouterr().out
-    assert f"napari-unet {command}" in help_text
-    if command != "doctor":
-        assert "Examples:" in help_text
-
-
-def test_help_loads_nothing_heavy():
-    code = (
-        "import sys; from napari_unet.cli import main\n"
-        "try: main(['train', '--help'])\n"
-        "except SystemExit: pass\n"
-        "heavy = {'torch', 'numpy', 'pydantic', 'napari', 'scipy'} & set(sys.modules)\n"
-        "sys.exit(bool(heavy))"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-
-
-def test_what_is_not_understood_is_one_line(capsys):
-    for wrong in ([], ["train"], ["fly"], ["predict", "m", "a.tif"]):
-        with pytest.raises(SystemExit) as end:
-            run(*wrong)
-        assert end.value.code == 2
-        assert len(capsys.readouterr().err.splitlines()) == 1
-
-
-def test_python_m_is_the_command():
-    shown = subprocess.run(
-        [sys.executable, "-m", "napari_unet", "--version"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert shown.stdout[0].isdigit()
 
 
 # --- errors --------------------------------------------------------------------------

@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_unet.cli import main, parser, parser_library
+from napari_unet.cli import main
 from napari_unet.data.classes import make_classes
-from napari_unet.exchange.shapes import Meaning
 from napari_unet.models import rdf_text
 from napari_unet.models.info import ModelInfo, TrainingSummary
-from napari_unet.models.library_entries import SORT_KEYS
 from napari_unet.models.library_settings import choose_folder
 from napari_unet.models.model_file import RDF_NAME, SUFFIX
 from napari_unet.networks.info import NetworkInfo
@@ -38,12 +36,6 @@ def model(model_folder):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(RDF_NAME, rdf_text.dump({"weights": weights, "config": own}))
     return path
-
-
-def test_the_help_needs_no_more_than_words():
-    assert parser_library.SORT_KEYS == SORT_KEYS
-    assert parser_library.MEANINGS == Meaning.__args__
-    assert parser.make_parser().parse_args(["models", "list"]).module == "models"
 
 
 def test_a_model_through_its_life(model, tmp_path, capsys, monkeypatch):

@@ -1,21 +1,16 @@
-"""Options of ``models`` and ``convert-labels``."""
+"""Options of ``napari-unet models``."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from napari_unet.cli.parser import RULES, make_command
-
-if TYPE_CHECKING:
-    from napari_unet.cli.parser import Commands
-
-SORT_KEYS = ("date", "name", "score", "size", "task")
-MEANINGS = ("objects", "classes")
+from napari_unet.cli.options.choices import SORT_KEYS
+from napari_unet.cli.options.command import Commands, make_command
+from napari_unet.cli.options.shared import add_overwrite
 
 
-def add_models(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     """The library of models."""
     parser = make_command(
         commands,
@@ -57,7 +52,7 @@ def add_models(commands: Commands) -> None:
     exporting = action("export", "copy a model out of the library")
     model(exporting)
     exporting.add_argument("target", type=Path, help="a file, or a folder for it")
-    exporting.add_argument("--overwrite", action="store_true", help="replace a file")
+    add_overwrite(exporting, "a file")
     exporting.add_argument(
         "--onnx", action="store_true", help="with ONNX, which more programs can run"
     )
@@ -88,54 +83,3 @@ def add_models(commands: Commands) -> None:
     moving = action("folder", "say where models are kept, or keep them elsewhere")
     moving.add_argument("folder", type=Path, nargs="?", metavar="DIR")
     moving.add_argument("--usual", action="store_true", help="the usual one again")
-
-
-def add_convert(commands: Commands) -> None:
-    """Labels from and for other tools."""
-    parser = make_command(
-        commands,
-        "convert-labels",
-        "turn labels or outlines of another tool into what a third one reads",
-        """\
-  # Outlines of ImageJ as a complete annotation to train on:
-  napari-unet convert-labels RoiSet.zip labels/cell7.tif --image images/cell7.tif
-
-  # Only some cells were outlined: the rest is not annotated.
-  napari-unet convert-labels slide.geojson labels/slide.tif --image slide.tif \\
-      --annotation sparse
-
-  # A result for the ROI Manager of ImageJ, and for QuPath:
-  napari-unet convert-labels labels/cell7.tif cell7.zip
-  napari-unet convert-labels labels/cell7.tif cell7.geojson
-
-Reads label images (TIFF, PNG, NPY, OME-Zarr), outlines of ImageJ (.roi, .zip), masks of
-Cellpose (_seg.npy, of which nothing is run), and GeoJSON of QuPath and StarDist. Writes
-TIFF, PNG, outlines for ImageJ (.zip) and GeoJSON.""",
-    )
-    parser.set_defaults(module="convert")
-    parser.add_argument("input", type=Path, metavar="INPUT")
-    parser.add_argument("output", type=Path, metavar="OUTPUT")
-    parser.add_argument(
-        "--image",
-        type=Path,
-        help="what the outlines were drawn on; it gives size, axes and voxel size",
-    )
-    parser.add_argument(
-        "--axes", metavar="LETTERS", help="of the image, if the file tells them wrong"
-    )
-    parser.add_argument(
-        "--meaning",
-        choices=MEANINGS,
-        default="objects",
-        help="what outlines are: objects (default), or areas of classes",
-    )
-    parser.add_argument(
-        "--annotation",
-        choices=RULES,
-        default="complete",
-        help="what is not outlined: background (complete, default), or not annotated\n"
-        "(sparse: labels then begin at 2)",
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace a file that is there"
-    )
