@@ -45,6 +45,8 @@ def model_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty model folder; engine processes inherit it."""
     folder = tmp_path / "models"
     monkeypatch.setenv(library.FOLDER_VARIABLE, str(folder))
+    # What comes with the program would stand in every list.
+    monkeypatch.setattr(library, "BUILT_IN", tmp_path / "built_in")
     settings = tmp_path / "settings.json"
     monkeypatch.setenv(library_settings.SETTINGS_VARIABLE, str(settings))
     return folder

@@ -12,6 +12,7 @@ from napari_unet.errors import ModelFileError
 from napari_unet.models import library, library_entries, rdf_text
 from napari_unet.models.fits import fits
 from napari_unet.models.info import FORMAT_VERSION, ModelInfo, TrainingSummary
+from napari_unet.models.library import model_name
 from napari_unet.models.library_changes import (
     checked_name,
     delete_model,
@@ -34,7 +35,7 @@ from napari_unet.models.library_settings import (
     chosen_folder,
     settings_path,
 )
-from napari_unet.models.model_file import OLD_SUFFIX, RDF_NAME, SUFFIX
+from napari_unet.models.model_file import OLD_SUFFIX, RDF_NAME, SUFFIX, read_info
 from napari_unet.networks.info import NetworkInfo
 
 
@@ -315,3 +316,40 @@ def test_pixels_of_another_world_do_not_fit():
     assert fits(model, "YX", 1, (1.0, 1.0), "micrometer") == "for pixels of 0.25 µm"
     assert fits(model, "YX", 1, (0.1, 0.1), "micrometer") == "for pixels of 0.25 µm"
     assert fits(model, "YX", 1, (1.0, 1.0), "nanometer") is None
+
+
+# What comes with the program ---------------------------------------------------------
+
+
+@pytest.fixture
+def built_in(add):
+    """A model that comes with the program."""
+    library.BUILT_IN.mkdir()
+    return add("nuclei", library.BUILT_IN)
+
+
+def test_models_of_the_program_come_last(add, built_in):
+    own = add("cells")
+    os.utime(own, (0, 0))
+    assert library.list_models() == [own, built_in]
+    assert library.list_models(own.parent) == [own]
+
+
+def test_models_of_the_program_stay_as_they_are(built_in, model_folder):
+    for change in (
+        lambda: rename_model(built_in, "mine"),
+        lambda: delete_model(built_in),
+        lambda: write_note(built_in, "good"),
+    ):
+        with pytest.raises(ModelFileError, match="comes with the program"):
+            change()
+    assert list(library.BUILT_IN.iterdir()) == [built_in]
+    copy = duplicate_model(built_in)
+    assert copy == model_folder / f"nuclei copy{SUFFIX}"
+    assert rename_model(copy, "mine").is_file()
+
+
+def test_the_program_brings_models(monkeypatch):
+    monkeypatch.undo()
+    (found,) = [p for p in library.list_models() if library.is_built_in(p)]
+    assert read_info(found).name == model_name(found)

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
-from napari_unet.networks.pixel_unet import PixelUNet
+from napari_unet.models.library import BUILT_IN
+from napari_unet.models.model import Model
+from napari_unet.training.transfer import Transfer, transfer_model
 
 if TYPE_CHECKING:
     from napari_unet.live.learner import LiveLearner
 
-STARTER_FOLDER = Path(__file__).parents[1] / "models" / "starters"
-STARTER_NAME = "nuclei_2d.safetensors"
-"""U-Net for one channel in 2D with two heads; written by scripts/train_starter.py."""
+STARTER = BUILT_IN / "Fluorescent nuclei.unet.zip"
+"""For one channel in 2D, task ``objects``; written by scripts/train_starter.py."""
+LEAST_SHARE = 0.9
+"""Layers that have to be taken for the starter to know anything."""
 
-UNET = {
-    "channels": [16, 32, 64, 128],
-    "strides": [(2, 2)] * 3,
-    "kernels": [(3, 3)] * 4,
-    "convolutions": [1, 2, 2, 2],
-    "stem": (2, 2),
-}
 FITS = 0.85
 """Share of the strokes that a starter has to get right before it learnt any of them:
 one from another kind of image does harm."""
@@ -33,51 +27,43 @@ STARTER_STEPS = 200
 """How many steps of learning a starter that fits is worth."""
 
 
-def starter_network() -> PixelUNet:
-    """The network that the starter belongs to; its U-Net has both heads."""
-    return PixelUNet(1, 4, False, (1.0, 1.0), 1, 1, UNET)
-
-
-def load_starter(objects: bool) -> dict[str, Tensor] | None:
-    """Weights of the starter's U-Net with one of its heads; ``None`` if it is missing.
-
-    Names are those within a `PixelUNet`.
-    """
-    from safetensors.torch import load_file
-
-    path = STARTER_FOLDER / STARTER_NAME
-    if not path.is_file():
-        return None
-    weights = load_file(path)
-    head = slice(2, 4) if objects else slice(0, 2)
-    # The last layer goes back to full resolution: its outputs are the second axis.
-    weights["head.weight"] = weights["head.weight"][:, head]
-    weights["head.bias"] = weights["head.bias"][head]
-    return {
-        f"unet.{k}": v.float() if v.is_floating_point() else v
-        for k, v in weights.items()
-    }
+def load_starter() -> Model | None:
+    """The starter; ``None`` if it is missing."""
+    return Model.load(STARTER) if STARTER.is_file() else None
 
 
 def try_starter(learner: LiveLearner) -> bool:
     """Begin with the starter if it tells the strokes apart; whether it does."""
-    if learner.network.n_unet != starter_network().n_unet:
+    start = load_starter() if learner.source.ndim == 2 else None
+    if start is None:
         return False
-    weights = load_starter(learner.task == "objects")
-    if weights is None:
+    found = _fitted(learner, start)
+    if found.share < LEAST_SHARE:
         return False
     own = learner.network.state_dict()
-    if any(
-        name not in own or own[name].shape != w.shape for name, w in weights.items()
-    ):
-        return False
-    before = {k: v.clone() for k, v in own.items()}
-    learner.adopt(weights, 0)
+    before = {name: own[name].clone() for name in found.weights}
+    learner.adopt(found.weights, 0)
     if _right(learner) >= FITS:
-        learner.adopt(weights, STARTER_STEPS)
+        learner.adopt(found.weights, STARTER_STEPS)
         return True
     learner.adopt(before, 0)
     return False
+
+
+def _fitted(learner: LiveLearner, start: Model) -> Transfer:
+    names = [c.name for c in learner.book.classes]
+    found = transfer_model(
+        learner.network, start, learner.task, names, learner.source.n_channels
+    )
+    if learner.task == "classes" and learner.book.n_outputs == 2:
+        # The logit of the foreground, shared between the two classes: whatever they
+        # are called, their difference says what the starter says.
+        state = start.network.state_dict()
+        for kind, axis in (("weight", 1), ("bias", 0)):
+            name = f"unet.head.{kind}"
+            half = state[name].select(axis, 0) / 2
+            found.weights[name] = torch.stack([-half, half], axis)
+    return found
 
 
 def _right(learner: LiveLearner) -> float:

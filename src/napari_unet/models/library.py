@@ -8,12 +8,16 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from napari_unet.errors import ModelFileError
 from napari_unet.models.library_settings import chosen_folder
 from napari_unet.models.model_file import OLD_SUFFIX, SUFFIX
 
 __all__ = [
+    "BUILT_IN",
     "SUFFIX",
+    "check_own",
     "free_path",
+    "is_built_in",
     "list_models",
     "model_folder",
     "model_name",
@@ -24,6 +28,8 @@ __all__ = [
 FOLDER_VARIABLE = "NAPARI_UNET_MODELS"
 """Environment variable that moves the model folder."""
 
+BUILT_IN = Path(__file__).with_name("starters")
+"""Models that come with the program."""
 
 PROJECTS_VARIABLE = "NAPARI_UNET_PROJECTS"
 """Environment variable that moves the folder of projects."""
@@ -53,8 +59,12 @@ def project_folder() -> Path:
 
 
 def list_models(folder: Path | None = None) -> list[Path]:
-    """Model files of the library, newest first."""
-    folder = folder or model_folder()
+    """Model files of the library, newest first; those of the program come last."""
+    found = _model_files(folder or model_folder())
+    return found if folder else found + _model_files(BUILT_IN)
+
+
+def _model_files(folder: Path) -> list[Path]:
     found = [
         p
         for suffix in (SUFFIX, OLD_SUFFIX)
@@ -62,6 +72,26 @@ def list_models(folder: Path | None = None) -> list[Path]:
         if not p.name.startswith(".")
     ]
     return sorted(found, key=lambda p: (-p.stat().st_mtime, p.name))
+
+
+def is_built_in(path: Path) -> bool:
+    """Whether a model came with the program: it can be used, and never changed."""
+    return path.parent == BUILT_IN
+
+
+def check_own(path: Path) -> None:
+    """Refuse to change a model that came with the program.
+
+    Raises
+    ------
+    ModelFileError
+        With what to do instead.
+    """
+    if is_built_in(path):
+        raise ModelFileError(
+            f"The model {model_name(path)!r} comes with the program and stays as it "
+            "is: duplicate it, and change the copy."
+        )
 
 
 def model_name(path: Path) -> str:

@@ -17,7 +17,9 @@ from napari_unet.files import atomic_file
 from napari_unet.models.info import ModelInfo
 from napari_unet.models.library import (
     SUFFIX,
+    check_own,
     free_path,
+    is_built_in,
     list_models,
     model_folder,
     model_name,
@@ -44,8 +46,10 @@ def rename_model(path: Path, name: str) -> Path:
     Raises
     ------
     ModelFileError
-        If the name is taken or cannot be one, or the disk refuses.
+        If the name is taken or cannot be one, the model came with the program, or the
+        disk refuses.
     """
+    check_own(path)
     target = path.with_name(f"{checked_name(name)}{_ending(path)}")
     if target == path:
         return path
@@ -61,15 +65,18 @@ def rename_model(path: Path, name: str) -> Path:
 def duplicate_model(path: Path, name: str | None = None) -> Path:
     """Copy a model beside itself, under a name that is free; returns the copy.
 
+    One that came with the program is copied into the user's folder.
+
     Raises
     ------
     ModelFileError
         If the name is taken or cannot be one, or the disk refuses.
     """
+    folder = model_folder() if is_built_in(path) else path.parent
     if name is None:
-        target = free_path(f"{model_name(path)} copy", path.parent)
+        target = free_path(f"{model_name(path)} copy", folder)
     else:
-        target = path.with_name(f"{checked_name(name)}{SUFFIX}")
+        target = folder / f"{checked_name(name)}{SUFFIX}"
         _check_free(target)
     target = target.with_name(f"{model_name(target)}{_ending(path)}")
     with _told(path, "copied"):
@@ -84,10 +91,12 @@ def delete_model(path: Path) -> None:
     Raises
     ------
     ModelFileError
-        If it is gone, or there is no trash that takes it; nothing is deleted then.
+        If it is gone, came with the program, or there is no trash that takes it;
+        nothing is deleted then.
     """
     from send2trash import TrashPermissionError, send2trash
 
+    check_own(path)
     if not path.exists():
         raise ModelFileError(f"The model {model_name(path)!r} is gone already.")
     try:

@@ -11,7 +11,12 @@ from typing import Literal, get_args
 from napari_unet.errors import ModelFileError
 from napari_unet.files import atomic_file
 from napari_unet.models.info import ModelInfo
-from napari_unet.models.library import list_models, model_folder, model_name
+from napari_unet.models.library import (
+    check_own,
+    list_models,
+    model_folder,
+    model_name,
+)
 from napari_unet.models.model_file import read_info
 
 NOTE_SUFFIX = ".note.txt"
@@ -158,8 +163,9 @@ def write_note(path: Path, text: str) -> None:
     Raises
     ------
     ModelFileError
-        If the disk refuses.
+        If the model came with the program, or the disk refuses.
     """
+    check_own(path)
     text = text.strip()
     try:
         if not text:

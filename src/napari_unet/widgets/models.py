@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_unet.errors import UserError
 from napari_unet.models.library import (
     FOLDER_VARIABLE,
+    is_built_in,
     list_models,
     model_folder,
     model_name,
@@ -190,8 +191,9 @@ class ModelsWidget(DockWidget):
     def _on_chosen(self) -> None:
         entry = self.table.entry
         self.details.show_entry(entry)
-        for button in (self.copy, self.share, self.trash):
+        for button in (self.copy, self.share):
             button.setEnabled(entry is not None)
+        self.trash.setEnabled(entry is not None and not is_built_in(entry.path))
 
     # What is done --------------------------------------------------------------------
 

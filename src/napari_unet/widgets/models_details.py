@@ -8,6 +8,7 @@ from qtpy.QtGui import QFocusEvent, QPixmap
 from qtpy.QtWidgets import QLabel, QLineEdit, QPlainTextEdit, QVBoxLayout, QWidget
 
 from napari_unet.errors import ModelFileError
+from napari_unet.models.library import is_built_in
 from napari_unet.models.library_entries import LibraryEntry, size_text
 from napari_unet.models.model_file import read_cover
 from napari_unet.widgets.dock import make_form
@@ -70,6 +71,9 @@ class ModelDetails(QWidget):
         self.setVisible(entry is not None)
         if entry is None or not changed:
             return
+        fixed = is_built_in(entry.path)
+        self.name.setReadOnly(fixed)
+        self.note.setReadOnly(fixed)
         self.name.setText(entry.name)
         if not self.note.hasFocus():
             self.note.setPlainText(entry.note)
