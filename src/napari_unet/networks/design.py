@@ -45,6 +45,8 @@ class NetworkRequest:
     rescale : tuple of float, optional
         For values (regression): offset and scale from the network's last layer, which
         gives spreads around 0, to the unit of what is predicted.
+    coarse : bool
+        Whether the classes are large enough to be told at a quarter of the resolution.
     """
 
     n_in: int
@@ -56,6 +58,7 @@ class NetworkRequest:
     levels: int | None = None
     dropout: float = 0.0
     rescale: tuple[float, float] | None = None
+    coarse: bool = False
 
     @property
     def ndim(self) -> int:
@@ -124,8 +127,8 @@ def _levels_of_unet(request: NetworkRequest) -> Design:
     # On a CPU in 2D full resolution costs most and adds least: half of it learns more
     # a minute.
     halved = (request.device, request.ndim) == ("cpu", 2)
-    stem = (2 if halved else 1,) * request.ndim
-    most = request.levels or MAX_LEVELS - halved
+    stem = (4 if request.coarse else 2 if halved else 1,) * request.ndim
+    most = request.levels or MAX_LEVELS - (halved and not request.coarse)
     strides, kernels = pyramid(request, most, stem)
     base = request.base_channels or BASE_CHANNELS[request.device, request.ndim]
     arguments: dict[str, Any] = {
@@ -154,8 +157,10 @@ def _residual(request: NetworkRequest) -> Design:
 
 def _light(request: NetworkRequest) -> Design:
     narrow = request.base_channels or BASE_CHANNELS[request.device, request.ndim] // 2
-    stem = tuple(2 if s < 2 else 1 for s in request.spacing)
-    strides, kernels = pyramid(request, request.levels or MAX_LEVELS - 1, stem)
+    first = 4 if request.coarse else 2
+    stem = tuple(first if s < 2 else 1 for s in request.spacing)
+    most = request.levels or MAX_LEVELS - (not request.coarse)
+    strides, kernels = pyramid(request, most, stem)
     arguments: dict[str, Any] = {
         "channels": [min(narrow * 2**i, MAX_CHANNELS) for i in range(len(kernels))],
         "strides": strides,
@@ -262,3 +267,8 @@ DESIGNS: dict[str, Callable[[NetworkRequest], Design]] = {
     "unet_2015": _original,
     "unet_2016": _original_3d,
 }
+
+MAY_BE_COARSE = frozenset(
+    name for name, how in DESIGNS.items() if how in (_unet, _residual, _light)
+)
+"""Networks whose first step can be a large one."""

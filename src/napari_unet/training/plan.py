@@ -16,11 +16,12 @@ from napari_unet.data.values import Spread, ValueAnnotation, measure_spread
 from napari_unet.errors import ConfigError
 from napari_unet.models.info import ModelInfo
 from napari_unet.networks.catalogue import DEFAULT, known_networks
-from napari_unet.networks.design import NetworkRequest
+from napari_unet.networks.design import MAY_BE_COARSE, NetworkRequest
 from napari_unet.networks.info import NetworkInfo
 from napari_unet.networks.likeness import network_like
 from napari_unet.networks.registry import design_network
 from napari_unet.training.auxiliary import auxiliary_outputs
+from napari_unet.training.resolution import keeps_classes
 
 PATCH = {("cpu", 2): 128, ("cpu", 3): 48, ("gpu", 2): 256, ("gpu", 3): 96}
 """Edge of a patch in voxels, along the finest axes, by kind of device."""
@@ -31,6 +32,10 @@ BATCH_VOXELS = {
     ("gpu", 3): 2**21,
 }
 """Voxels of a batch."""
+COARSE_STEP = 4
+"""Pixels of the grid that large classes are told on."""
+COARSE_PATCH = 512
+"""Edge of a patch where all classes are large: what a network needs to see is, too."""
 LEARNING_RATE = 2e-3
 MAX_CLASS_WEIGHT = 10.0
 """Of a balanced class, against the middle one: rarer classes would only make noise."""
@@ -57,6 +62,8 @@ class TrainingPlan:
     """Where the values of task ``regression`` lie."""
     auxiliary: int = 0
     """Outputs that the network has only while it is trained."""
+    coarse: bool = False
+    """Whether all classes are so large that context counts more than detail."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for events and files."""
@@ -103,15 +110,32 @@ def make_plan(
     spacing = _spacing(config, voxel)
     sizes = np.median([[b - a for a, b in p.box] for p in parts], axis=0)
     spread = _spread(parts)
-    patch = config.patch_size or _patch(sizes, spacing, _edge(config, sizes, kind))
+    follows = start is not None and _may_follow(config, start)
+    coarse = not follows and _is_coarse(config, parts, sizes)
+    edge = COARSE_PATCH if coarse else _edge(config, sizes, kind)
+    patch = config.patch_size or _patch(sizes, spacing, edge)
     if len(patch) != ndim:
         raise ConfigError(
             f"The patch size {patch} has {len(patch)} numbers, but the images have "
             f"{ndim} spatial axes: give one number per axis."
         )
-    network, divisor = _network(
-        config, patch, spacing, source.n_channels, n_outputs, kind, spread, start
+    _check_network_settings(config)
+    request = NetworkRequest(
+        n_in=source.n_channels,
+        n_out=n_outputs,
+        patch=tuple(int(p) for p in patch),
+        spacing=tuple(float(s) for s in spacing),
+        device="cpu" if kind[0] == "cpu" else "gpu",
+        base_channels=config.base_channels,
+        levels=config.levels,
+        dropout=config.dropout,
+        rescale=None if spread is None else (spread.offset, spread.scale),
+        coarse=coarse,
     )
+    if start is not None and follows:
+        network, divisor = network_like(start.network, start.ndim, request)
+    else:
+        network, divisor = design_network(config.network, request)
     patch = tuple(math.ceil(p / d) * d for p, d in zip(patch, divisor, strict=True))
     batch = config.batch_size or min(
         32, max(2, round(BATCH_VOXELS[kind] / math.prod(patch)))
@@ -129,6 +153,7 @@ def make_plan(
         class_weights=class_weights(config, class_counts),
         spread=spread,
         auxiliary=auxiliary_outputs(config, ndim),
+        coarse=coarse,
     )
 
 
@@ -196,6 +221,20 @@ def _edge(
     return edge
 
 
+def _is_coarse(
+    config: TrainingConfig, parts: Sequence[Part], sizes: np.ndarray[Any, Any]
+) -> bool:
+    """Whether classes and images are so large that context counts more than detail."""
+    return (
+        config.task == "classes"
+        and config.network in MAY_BE_COARSE
+        and config.annotation == "complete"
+        and len(sizes) == 2
+        and bool(sizes.min() >= COARSE_PATCH / 2)
+        and keeps_classes(parts, COARSE_STEP)
+    )
+
+
 def _patch(
     sizes: np.ndarray[Any, Any], spacing: np.ndarray[Any, Any], edge: float
 ) -> tuple[int, ...]:
@@ -209,34 +248,6 @@ def _patch(
         fitted[free] *= min(room ** (1 / free.sum()), 2.0)
         fitted = np.minimum(fitted, np.maximum(sizes, 4))
     return tuple(max(4, int(f)) for f in fitted)
-
-
-def _network(
-    config: TrainingConfig,
-    patch: Sequence[int],
-    spacing: np.ndarray[Any, Any],
-    n_in: int,
-    n_out: int,
-    kind: tuple[str, int],
-    spread: Spread | None,
-    start: ModelInfo | None,
-) -> tuple[NetworkInfo, tuple[int, ...]]:
-    """The network that was chosen, and what patches must be divisible by."""
-    _check_network_settings(config)
-    request = NetworkRequest(
-        n_in=n_in,
-        n_out=n_out,
-        patch=tuple(int(p) for p in patch),
-        spacing=tuple(float(s) for s in spacing),
-        device="cpu" if kind[0] == "cpu" else "gpu",
-        base_channels=config.base_channels,
-        levels=config.levels,
-        dropout=config.dropout,
-        rescale=None if spread is None else (spread.offset, spread.scale),
-    )
-    if start is not None and _may_follow(config, start):
-        return network_like(start.network, start.ndim, request)
-    return design_network(config.network, request)
 
 
 def _may_follow(config: TrainingConfig, start: ModelInfo) -> bool:

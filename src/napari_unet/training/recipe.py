@@ -168,6 +168,13 @@ def _patch(f: _Facts) -> Choice:
             why += ", rounded up to what the network can halve"
         return Choice("patch_size", "Patch", value, why)
     usual = PATCH[f.kind, f.ndim]
+    if f.plan.coarse:
+        return Choice(
+            "patch_size",
+            "Patch",
+            value,
+            "all classes are large: to tell them, the network has to see far",
+        )
     if f.stretch >= 1.5 and f.ndim == 3:
         why = f"about as deep as wide, as voxels are {f.stretch:.1f} times longer in Z"
     elif f.kind == "cpu":
@@ -243,7 +250,10 @@ def _pooling(f: _Facts) -> Choice | None:
     else:
         value = f"every axis {_times(len(strides))}"
         why = "voxels are about equally long along all axes"
-    if max(_stem(f)) > 1:
+    if f.plan.coarse:
+        value += f", after a first step of {max(_stem(f))} {f.pixels}"
+        why += "; the classes are so large that this step hardly shows"
+    elif max(_stem(f)) > 1:
         value += ", after a first halving"
         why += "; full resolution costs most and adds least"
     return Choice(setting, "Pooling", value, why)
