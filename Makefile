@@ -6,6 +6,8 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 DISPLAYED := scripts/with_display.sh
+# Two at a time, with one thread each; tests of a file share what is slow to start.
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 # Small runs are faster without one thread per core in each library.
 export OMP_NUM_THREADS ?= 2
 # No settings of the machine's owner in tests, and none of ours left behind.
@@ -30,7 +32,7 @@ demo: $(READY) ## Open napari on a sample, train a U-Net, show the segmentation
 test: lint types manifest docs pytest ## Everything that every change must pass
 
 test-all: lint types manifest docs $(READY) ## The same with the tests that take minutes
-	$(DISPLAYED) $(PY) -m pytest $(ARGS)
+	$(DISPLAYED) $(PYTEST) $(ARGS)
 
 lint: $(READY) ## Format and style
 	$(PY) -m ruff format --check .
@@ -48,7 +50,7 @@ manifest: $(READY) ## The plugin's manifest, and that every name in it can be im
 	$(DISPLAYED) $(PY) -m npe2 validate --imports napari-unet-live
 
 pytest: $(READY) ## The tests; choose with ARGS="-k engine"
-	$(DISPLAYED) $(PY) -m pytest -m "not slow" $(ARGS)
+	$(DISPLAYED) $(PYTEST) -m "not slow" $(ARGS)
 
 test-lower-bounds: ## The tests with the oldest versions that pyproject.toml allows
 	@scripts/system_packages.sh
