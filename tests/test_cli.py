@@ -12,7 +12,7 @@ import tifffile
 from napari_unet import cli
 from napari_unet.cli.common import find_model
 from napari_unet.cli.progress import Progress, TrainingProgress
-from napari_unet.cli.train import SoftStop
+from napari_unet.cli.soft_stop import SoftStop
 from napari_unet.data.classes import make_classes
 from napari_unet.image_io import read_image, read_labels, write_labels
 from napari_unet.models import rdf_text

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from napari_unet.cli.common import UsageError, given, note, say, table
 from napari_unet.cli.progress import Progress, TrainingProgress
-from napari_unet.cli.train import SoftStop, ask_for_rule, open_pairs
+from napari_unet.cli.soft_stop import SoftStop
+from napari_unet.cli.training_data import check_data_options, open_data
 from napari_unet.config import TrainingConfig, training_config
-from napari_unet.data.checks import training_problems
-from napari_unet.errors import AnnotationError, DataError
+from napari_unet.errors import DataError
 from napari_unet.evaluation.charts import curves, standalone
 from napari_unet.evaluation.writing import write_text
 from napari_unet.models.library import SUFFIX
@@ -32,13 +32,7 @@ def run(options: argparse.Namespace) -> int:
     output: Path = options.output
     _check_output(output, options.overwrite)
     config = _config(options)
-    pairs = open_pairs(options.images, options.labels, options, config)
-    validation = []
-    if options.val_images is not None:
-        validation = open_pairs(options.val_images, options.val_labels, options, config)
-    problems = training_problems(pairs, config)
-    if problems:
-        raise AnnotationError(problems[0])
+    pairs, validation = open_data(options, config)
     names = [name.strip() for name in options.networks.split(",") if name.strip()]
     results, code = _compare(names, output, config, pairs, validation)
     if not results:
@@ -67,10 +61,7 @@ def _find_folders(options: argparse.Namespace) -> None:
             )
     if options.images is None or options.labels is None:
         raise UsageError("Give --data, or --images and --labels.")
-    if (options.val_images is None) != (options.val_labels is None):
-        raise UsageError("Give both --val-images and --val-labels, or neither.")
-    if options.annotation is None and options.task != "regression":
-        raise UsageError(ask_for_rule(options))
+    check_data_options(options)
 
 
 def _check_output(output: Path, overwrite: bool) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.cli.common import UsageError, find_model, note, say, table
+from napari_unet.cli.common import UsageError, find_model, given, note, say, table
 from napari_unet.config import DeviceName
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import DataError
@@ -26,6 +26,7 @@ from napari_unet.evaluation.run import ImageScored, evaluate_pairs, file_values
 from napari_unet.evaluation.settings import EvaluationSettings, evaluation_settings
 from napari_unet.evaluation.tallies import Key
 from napari_unet.evaluation.writing import write_text
+from napari_unet.generators import exhaust
 from napari_unet.image_io import read_image
 
 
@@ -80,13 +81,12 @@ def _settings(options: argparse.Namespace, model: _Model | None) -> EvaluationSe
         "background": not options.no_background,
         "pieces": options.pieces,
     }
-    given = {
-        "thresholds": options.thresholds and tuple(options.thresholds),
-        "tolerance": options.tolerance,
-        "resamples": options.resamples,
-        "ndim": 2 if options.planes else None,
-    }
-    wishes.update({name: v for name, v in given.items() if v is not None})
+    wishes |= given(
+        thresholds=options.thresholds and tuple(options.thresholds),
+        tolerance=options.tolerance,
+        resamples=options.resamples,
+        ndim=2 if options.planes else None,
+    )
     if wishes.get("thresholds"):
         wishes["error_iou"] = min(wishes["thresholds"])
     return evaluation_settings(**wishes)
@@ -139,7 +139,7 @@ class _Model:
     def _segment(
         self, source: ImageSource
     ) -> tuple[NDArray[np.int32], NDArray[np.float16] | None]:
-        from napari_unet.workflows import exhaust, predict
+        from napari_unet.workflows import predict
 
         made = exhaust(
             predict(self._model, source, probabilities=True, device=self._device)
@@ -174,16 +174,14 @@ def _followed(
     events: Generator[ImageScored, None, Evaluation], change: str
 ) -> Evaluation:
     """Run to the end, with a line for each tenth of many images."""
-    while True:
-        try:
-            event = next(events)
-        except StopIteration as end:
-            made: Evaluation = end.value
-            return made
+
+    def show(event: ImageScored) -> None:
         step = max(event.total // 10, 1)
         if event.total >= 20 and event.done % step == 0:
             what = f" ({change})" if change else ""
             note(f"{event.done} of {event.total} images compared{what}")
+
+    return exhaust(events, show)
 
 
 def _robustness(

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_unet.cli.common import note, say
+from napari_unet.cli.common import check_free, note, say
 from napari_unet.cli.progress import Progress
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import DataError, UserError
+from napari_unet.generators import exhaust
 from napari_unet.image_io import (
     display_name,
     find_images,
@@ -20,7 +21,7 @@ from napari_unet.image_io import (
     read_image,
     read_labels,
 )
-from napari_unet.measure import ObjectTable, measure_blocks
+from napari_unet.measure import BlockDone, ObjectTable, measure_blocks
 from napari_unet.measure.table import write_csv
 from napari_unet.units import unit_name
 
@@ -95,10 +96,7 @@ def _protect(jobs: Sequence[_Job], options: argparse.Namespace) -> None:
                     f"The table {options.csv} would replace an image: choose another "
                     "name for --csv."
                 )
-    if options.csv.exists() and not options.overwrite:
-        raise DataError(
-            f"{options.csv} is already there: choose another --csv, or add --overwrite."
-        )
+    check_free("--csv", options.csv, options)
 
 
 def _measure(job: _Job, title: str, options: argparse.Namespace) -> ObjectTable:
@@ -114,14 +112,12 @@ def _measure(job: _Job, title: str, options: argparse.Namespace) -> ObjectTable:
         solidity=options.solidity,
     )
     with Progress(title) as bar:
-        while True:
-            try:
-                event = next(events)
-            except StopIteration as end:
-                table: ObjectTable = end.value
-                return table
+
+        def show(event: BlockDone) -> None:
             words = f"{event.done:,} of {event.total:,} blocks"
             bar.show(event.done / event.total, words)
+
+        return exhaust(events, show)
 
 
 def _sources(

@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from napari_unet.cli.common import note
+from napari_unet.cli.common import count, note
 from napari_unet.training.events import (
     Finished,
     Notice,
@@ -101,10 +101,11 @@ class TrainingProgress:
             self._progress.say(event.text)
         elif isinstance(event, Finished) and not event.failed:
             # What went wrong is told once, with what to do, by the command.
-            steps = "1 step" if event.step == 1 else f"{event.step:,} steps"
             reason = f"{event.reason[:1].upper()}{event.reason[1:]}"
             took = _clock(event.seconds)
-            self._progress.say(f"{reason}, after {steps} in {took} minutes.")
+            self._progress.say(
+                f"{reason}, after {count(event.step, 'step')} in {took} minutes."
+            )
 
 
 def _clock(seconds: float) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_unet.cli.common import given, say
+from napari_unet.cli.common import check_free, count, given, say
 from napari_unet.cli.progress import Progress
 from napari_unet.config import TrackingConfig, checked
 from napari_unet.errors import DataError
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     if options.csv is not None:
         tracks.write_csv(options.csv)
     say(
-        f"{_count(tracks.count, 'track')} and {_count(tracks.divisions, 'division')} "
+        f"{count(tracks.count, 'track')} and {count(tracks.divisions, 'division')} "
         f"in {tracks.frames:,} frames: {options.output}"
     )
     return 0
@@ -70,13 +70,6 @@ def _protect(options: argparse.Namespace) -> None:
             raise DataError(
                 f"{path} would replace the labels: choose another {option}."
             )
-        if path.exists() and not options.overwrite:
-            raise DataError(
-                f"{path} is already there: choose another {option}, or add --overwrite."
-            )
+        check_free(option, path, options)
     if options.csv is not None and options.csv.resolve() == options.output.resolve():
         raise DataError("The labels and the table need files of their own.")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
-import threading
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.cli import train_like
-from napari_unet.cli.common import UsageError, find_model, given, note, say
+from napari_unet.cli.common import UsageError, count, find_model, given, note, say
 from napari_unet.cli.progress import Progress, TrainingProgress
+from napari_unet.cli.soft_stop import SoftStop
+from napari_unet.cli.training_data import check_data_options, open_data
 from napari_unet.config import TrainingConfig, training_config
 from napari_unet.data.annotation import Annotation
-from napari_unet.data.checks import annotation_summary, training_problems
 from napari_unet.data.classes import ClassInfo, name_classes
-from napari_unet.data.values import annotation_for
-from napari_unet.errors import (
-    AnnotationError,
-    DataError,
-    TrainingDivergedError,
-    UserError,
-)
-from napari_unet.image_io import (
-    is_zarr,
-    pair_folders,
-    read_image,
-    read_labels,
-    read_values,
-)
+from napari_unet.errors import DataError, TrainingDivergedError, UserError
 from napari_unet.models.library import SUFFIX, model_name
 from napari_unet.training.events import Finished, Started, TrainingEvent
 
@@ -82,13 +68,7 @@ def _run(options: argparse.Namespace) -> int:
     looking = options.explain or options.preview_augmentation is not None
     output = Path("model") if looking else _model_path(options)
     config = _config(options, train_like.recorded(like))
-    pairs = open_pairs(options.images, options.labels, options, config)
-    validation = []
-    if options.val_images is not None:
-        validation = open_pairs(options.val_images, options.val_labels, options, config)
-    problems = training_problems(pairs, config)
-    if problems:
-        raise AnnotationError(problems[0])
+    pairs, validation = open_data(options, config)
     names = options.class_names
     if like is not None and not names and config.task == "classes":
         found = {value for pair in pairs for value in pair.count_values()}
@@ -102,10 +82,10 @@ def _run(options: argparse.Namespace) -> int:
     model.save(output)
     train_like.compare_data(like, model.info)
     if end.failed:
-        steps = "1 step" if end.step == 1 else f"{end.step:,} steps"
         raise TrainingDivergedError(
-            f"The loss became infinite or not a number after {steps}: the last good "
-            f"weights are saved in {output}; try again with a lower --learning-rate."
+            f"The loss became infinite or not a number after {count(end.step, 'step')}:"
+            f" the last good weights are saved in {output}; try again with a lower "
+            "--learning-rate."
         )
     summary = model.info.training
     if summary.score is not None:
@@ -157,27 +137,7 @@ def _check_options(options: argparse.Namespace) -> None:
         raise UsageError(
             "Say with --task what to learn: classes, objects or regression."
         )
-    if (options.val_images is None) != (options.val_labels is None):
-        raise UsageError("Give both --val-images and --val-labels, or neither.")
-    if options.annotation is None and options.task != "regression":
-        raise UsageError(ask_for_rule(options))
-
-
-def ask_for_rule(options: argparse.Namespace) -> str:
-    """Why the rule is needed, with what the first labels would mean by either."""
-    image, labels = _pair(options.images, options.labels)[0]
-    source = read_image(image, options.axes, options.ndim or 0)
-    array = read_labels(labels, source)
-    background = not options.no_background
-    lines = [
-        "Say with --annotation what the values in the labels mean; "
-        f"{labels.name} would be read as"
-    ]
-    for rule in ("complete", "sparse"):
-        annotation = Annotation(array, source, rule, background)
-        summary = annotation_summary(annotation, options.task)
-        lines.append(f"  --annotation {rule:<8}  {summary}")
-    return "\n".join(lines)
+    check_data_options(options)
 
 
 def _model_path(options: argparse.Namespace) -> Path:
@@ -215,27 +175,6 @@ def _config(
     train_like.set_wishes(wishes, options.set)
     wishes.setdefault("background", not options.no_background)
     return training_config(**wishes)
-
-
-def open_pairs(
-    images: Path, labels: Path, options: argparse.Namespace, config: TrainingConfig
-) -> list[Annotation]:
-    """Images of a folder and what is known about them."""
-    annotations = []
-    size = tuple(options.voxel_size) if options.voxel_size else None
-    for image, truth in _pair(images, labels):
-        source = read_image(image, options.axes, options.ndim or 0, voxel_size=size)
-        opened = read_values if config.task == "regression" else read_labels
-        annotations.append(annotation_for(opened(truth, source), source, config))
-    return annotations
-
-
-def _pair(images: Path, labels: Path) -> list[tuple[Path, Path]]:
-    """Files of two folders by their names, or two single files."""
-    single = images.is_file() or is_zarr(images)
-    if single and (labels.is_file() or is_zarr(labels)):
-        return [(images, labels)]
-    return pair_folders(images, labels)
 
 
 def _named_classes(
@@ -323,44 +262,3 @@ def _train(
     else:
         checkpoint.unlink(missing_ok=True)
     return model, end, stop.code
-
-
-class SoftStop:
-    """The first Ctrl-C (or SIGTERM) asks training to end, the second kills it."""
-
-    def __init__(self) -> None:
-        self.code = 0
-        """Exit code of the signal that came, 0 before."""
-        self._before: dict[signal.Signals, Any] = {}
-
-    def wanted(self) -> bool:
-        """Whether training should end after this step."""
-        return self.code != 0
-
-    def listen(self) -> None:
-        """From now on signals ask, instead of killing."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._asked)
-
-    def _asked(self, number: int, _frame: object) -> None:
-        self.code = 128 + number
-        self._restore()
-        note(
-            "\nEnding after this step and saving the best model; "
-            "press Ctrl-C again to leave at once."
-        )
-
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
-
-    @contextmanager
-    def released(self) -> Generator[None]:
-        """Give signals back at the end, whatever happens."""
-        try:
-            yield
-        finally:
-            self._restore()
