@@ -31,6 +31,7 @@ from napari_unet.engine.protocol import (
 )
 from napari_unet.engine.proxies import JobReader, RegionReader, open_input
 from napari_unet.engine.shared import attach
+from napari_unet.engine.tidy import tidy
 from napari_unet.errors import EngineError, UserError
 
 logger = logging.getLogger(__name__)
@@ -194,7 +195,10 @@ class Worker:
             task.context.outputs.clear()
         del self._tasks[job]
         self._send_line(line)
-        gc.collect()
+        if self._tasks:
+            gc.collect()
+        else:
+            tidy()
 
     def _call(self, task: RunningTask, message: Message) -> Any:
         while not self._prepared.wait(0.02):
