@@ -40,9 +40,12 @@ from napari_unet.widgets.train import TrainWidget
 SIZE = 256
 STROKES = 12
 LEARN_SECONDS = 20.0
+"""At most, in each round; less where there is little time."""
 PATIENCE_SECONDS = 600.0
 """Whatever takes longer is a hang."""
 MEASURED = 10
+TORCHS_OWN = "torchinductor_"
+"""A folder of torch's, one for each user, that stays for the next program."""
 SMALL = {
     "base_channels": "8",
     "levels": "3",
@@ -75,8 +78,9 @@ class Measurement:
 class Soak:
     """A person who works in one viewer for a long time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, learn_seconds: float = LEARN_SECONDS) -> None:
         self.folder = folder
+        self.learn_seconds = learn_seconds
         self.rng = np.random.default_rng(0)
         self.rounds = 0
         self.viewer = napari.Viewer()
@@ -145,7 +149,7 @@ class Soak:
         self.train.check()
         self.train.train()
         self.until(lambda: live.run.preview is not None or not live.run.active)
-        end = time.monotonic() + LEARN_SECONDS
+        end = time.monotonic() + self.learn_seconds
         while time.monotonic() < end and live.run.active:
             self.paint(annotation, truth, task, 2)
             annotation.undo()
@@ -180,7 +184,7 @@ class Soak:
             viewer=viewer.memory_info().rss / 1e6,
             engine=engine / 1e6,
             shared=len(shared_memory()),
-            files=sum(1 for _ in self.folder.rglob("*")),
+            files=len(temporary_files(self.folder)),
             threads=viewer.num_threads(),
             rounds=self.rounds,
         )
@@ -195,6 +199,11 @@ def shared_memory() -> list[Path]:
     return list(Path("/dev/shm").glob(f"{PREFIX}{os.getpid()}_*"))
 
 
+def temporary_files(folder: Path) -> list[Path]:
+    """What lies in the folder of temporary files, without what is torch's."""
+    return [p for p in folder.rglob("*") if TORCHS_OWN not in str(p)]
+
+
 def main() -> int:
     """Work, look at the memory, close, and look at what is left."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -206,7 +215,7 @@ def main() -> int:
         temporary = Path(name) / "temporary"
         temporary.mkdir()
         tempfile.tempdir = os.environ["TMPDIR"] = str(temporary)
-        soak = Soak(temporary)
+        soak = Soak(temporary, min(LEARN_SECONDS, minutes * 60 / (2 * MEASURED)))
         begun = time.monotonic()
         found: list[Measurement] = []
         while len(found) < MEASURED:
@@ -217,7 +226,7 @@ def main() -> int:
                 print(found[-1], flush=True)
         pid = soak.host.engine.pid
         soak.close()
-        left = [str(p) for p in (*shared_memory(), *temporary.iterdir())]
+        left = [str(p) for p in (*shared_memory(), *temporary_files(temporary))]
         half = found[len(found) // 2]
         result = {
             "minutes": found[-1].minutes,

@@ -154,6 +154,7 @@ class Monkey:
                 self.problems.add_exception(error)
             self.rest()
             self.look()
+            self.tidy()
             if report and number % 100 == 99:
                 print(
                     f"{number + 1} actions, {len(self.problems.found)} problems, "
@@ -329,6 +330,12 @@ class Monkey:
         if layer is not None and (many or self.random.random() < 0.5):
             self.viewer.layers.remove(layer)
             self.removed = [*self.removed[-4:], layer]
+
+    def tidy(self) -> None:
+        """Buttons add layers, too: what is far too many is deleted, as people do."""
+        while len(self.viewer.layers) > 2 * MOST_LAYERS:
+            layer = self.some(self.viewer.layers)
+            self.viewer.layers.remove(layer)
 
     def bring_back(self) -> None:
         if self.removed and len(self.viewer.layers) <= MOST_LAYERS:
