@@ -37,11 +37,14 @@ def insert_quietly(viewer: napari.Viewer, layer: Layer, index: int) -> None:
     """Insert a layer; what is selected, and painted in, stays selected."""
     selection = viewer.layers.selection
     selected, active = set(selection), selection.active
-    viewer.layers.insert(index, layer)
-    selection.clear()
-    selection.update(selected)
-    if active is not None:
-        selection.active = active
+    try:
+        viewer.layers.insert(index, layer)
+    finally:
+        # Others listen to insertions, too, and may fail after it is inserted.
+        selection.clear()
+        selection.update(selected)
+        if active is not None:
+            selection.active = active
 
 
 class BoxLayer:
@@ -126,8 +129,11 @@ class BoxLayer:
         layer.editable = False
         layers = self._viewer.layers
         index = layers.index(below) if below in layers else len(layers)
-        insert_quietly(self._viewer, layer, index)
-        self.layer = layer
+        try:
+            insert_quietly(self._viewer, layer, index)
+        finally:
+            # It is there even if others who listened failed: it is not added again.
+            self.layer = layer if layer in layers else None
 
     def _on_removed(self, event: Any) -> None:
         if self.layer is not None and event.value is self.layer:

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFormLayout, QFrame, QScrollArea, QVBoxLayout, QWidge
 
 from napari_unet.widgets.engine_host import EngineHost, engine_host
 from napari_unet.widgets.layer_news import LayerNews
+from napari_unet.widgets.look_direction import LookDirection
 from napari_unet.widgets.style import Colors, Message, viewer_colors
 from napari_unet.widgets.warm_up import warm_up
 
@@ -34,6 +35,7 @@ class DockWidget(QWidget):
         self.viewer: napari.Viewer = getattr(viewer, "__wrapped__", viewer)
         self.host = host or engine_host()
         self.layer_news = LayerNews(self.viewer)
+        self._look_direction = LookDirection(self.viewer)
         self.device = Message("quiet")
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -104,6 +106,7 @@ class DockWidget(QWidget):
         self.host.changed.disconnect(self.show_device)
         self.viewer.events.theme.disconnect(self.apply_theme)
         self.layer_news.close()
+        self._look_direction.close()
 
 
 def _close(widget: DockWidget | None) -> None:
