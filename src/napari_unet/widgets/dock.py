@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QFormLayout, QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QFormLayout,
+    QFrame,
+    QMainWindow,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_unet.widgets.engine_host import EngineHost, engine_host
 from napari_unet.widgets.layer_news import LayerNews
@@ -53,6 +61,7 @@ class DockWidget(QWidget):
         self.host.changed.connect(self.show_device)
         self.viewer.events.theme.connect(self.apply_theme)
         self._docked = False
+        self._placed = False
         self._closed = False
         # A slot of the object itself would be dropped before `destroyed` is sent, and
         # a strong reference would keep a closed widget for ever.
@@ -62,6 +71,29 @@ class DockWidget(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:
         super().showEvent(event)
         QTimer.singleShot(WARM_UP_MS, warm_up)
+
+        if not self._placed:
+            self._placed = True
+            # Not before the main window knows where the dock is.
+            QTimer.singleShot(0, self._join)
+
+    def _join(self) -> None:
+        """Become a tab beside other docks of ours: side by side, none has room."""
+        mine = _dock_of(self)
+        window = None if mine is None else mine.parent()
+        if self._closed or mine is None or not isinstance(window, QMainWindow):
+            return
+        area = window.dockWidgetArea(mine)
+        if mine.isFloating() or window.tabifiedDockWidgets(mine):
+            return
+        for other in window.findChildren(DockWidget):
+            dock = _dock_of(other)
+            if dock in (None, mine) or dock.isFloating() or dock.isHidden():
+                continue
+            if window.dockWidgetArea(dock) == area:
+                window.tabifyDockWidget(dock, mine)
+                mine.raise_()
+                return
 
     def event(self, event: QEvent | None) -> bool:
         # Closing a dock takes the widget out of it and sends no close event.
@@ -107,6 +139,14 @@ class DockWidget(QWidget):
         self.viewer.events.theme.disconnect(self.apply_theme)
         self.layer_news.close()
         self._look_direction.close()
+
+
+def _dock_of(widget: QWidget) -> QDockWidget | None:
+    """The dock around a widget."""
+    around = widget.parentWidget()
+    while around is not None and not isinstance(around, QDockWidget):
+        around = around.parentWidget()
+    return around
 
 
 def _close(widget: DockWidget | None) -> None:
