@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QDockWidget
 
 from napari_unet.widgets.guide import STEPS, Guide, Progress
+from napari_unet.widgets.predict import PredictWidget
 from napari_unet.widgets.session import Session
 from napari_unet.widgets.train import TrainWidget
 
@@ -59,6 +61,25 @@ def test_the_way_from_nothing_to_a_prediction(
     assert "done" in guide.what.text()
     again = Guide(Progress)
     assert again.dismissed
+
+
+def test_the_last_step_opens_predict_as_the_menu_does(widget: TrainWidget) -> None:
+    window = widget.window()
+
+    def predicts() -> list[Any]:
+        return [
+            dock
+            for dock in window.findChildren(QDockWidget)
+            if dock.findChild(PredictWidget) is not None
+        ]
+
+    widget.help.guide.acted.emit(3)
+    (dock,) = predicts()
+    assert dock.name == "Predict U-Net (U-Net Live)"
+    dock.hide()
+    widget.help.guide.acted.emit(3)
+    assert predicts() == [dock]
+    assert dock.isVisibleTo(window)
 
 
 def test_the_sample_of_the_first_step_is_ready_to_train(widget: TrainWidget) -> None:

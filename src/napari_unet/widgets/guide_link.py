@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qtpy.QtWidgets import QDockWidget
+
 from napari_unet.widgets.guide import Guide, Progress
 from napari_unet.widgets.session import Session
 
@@ -12,6 +14,23 @@ if TYPE_CHECKING:
 
 PLUGIN = "napari-unet-live"
 SAMPLE = "nuclei_2d"
+PREDICT = "Predict U-Net (U-Net Live)"
+
+
+def open_predict(widget: TrainWidget) -> None:
+    """Show *Predict U-Net* of the same viewer, opening it as the menu does."""
+    from napari_unet.widgets.predict import PredictWidget
+
+    window = widget.viewer.window
+    for dock in widget.window().findChildren(QDockWidget):
+        if dock.findChild(PredictWidget) is not None:
+            break
+    else:
+        # The name that napari's menu gives it: it ticks and hides this one then.
+        made = PredictWidget(widget.viewer, widget.host)
+        dock = window.add_dock_widget(made, name=PREDICT)
+    dock.show()
+    dock.raise_()
 
 
 class GuideLink:
@@ -58,6 +77,4 @@ class GuideLink:
         elif step == 1:
             widget.new_annotation()
         else:
-            widget.viewer.window.add_plugin_dock_widget(
-                PLUGIN, "Predict U-Net", tabify=True
-            )
+            open_predict(widget)
