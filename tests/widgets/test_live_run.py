@@ -25,7 +25,7 @@ from napari_unet.live.messages import (
     from_plain,
 )
 from napari_unet.widgets.layers import snapshot
-from napari_unet.widgets.live_run import LiveRequest, LiveRun
+from napari_unet.widgets.live_run import READING, LiveRequest, LiveRun
 from napari_unet.widgets.session import Session
 
 BOX = ((0, 8), (0, 9))
@@ -155,6 +155,24 @@ def test_modes_are_told_in_words_and_learning_is_timed(
     assert run.seconds_learnt == 0.0
     now = 245.0
     assert run.seconds_learnt == 5.0
+
+
+def test_nobody_who_painted_is_told_at_first_that_nothing_is_painted(
+    run: LiveRun, engine: Any
+) -> None:
+    missing = "Paint a few strokes of two classes or more: then learning begins."
+    job = begin(run, engine, painted=True)
+    job.tell("ModeChanged", mode="waiting", text=missing)  # it has not looked yet
+    assert run.message == READING
+    job.tell("ModeChanged", mode="learning", text="Learning.")
+    job.tell("ModeChanged", mode="waiting", text=missing)
+    assert run.message == missing
+
+
+def test_who_painted_nothing_is_told_so(run: LiveRun, engine: Any) -> None:
+    job = begin(run, engine)
+    job.tell("ModeChanged", mode="waiting", text="Paint a few strokes.")
+    assert run.message == "Paint a few strokes."
 
 
 def test_steps_and_scores_make_a_curve(run: LiveRun, engine: Any) -> None:

@@ -45,6 +45,8 @@ from napari_unet.widgets.training_run import (
 if TYPE_CHECKING:
     from napari_unet.engine.client import Engine
 
+READING = "Reading your strokes…"
+
 
 @dataclass(frozen=True)
 class LiveRequest(TrainingRequest):
@@ -52,6 +54,8 @@ class LiveRequest(TrainingRequest):
 
     project: str | None = None
     """Folder where annotation and state are kept."""
+    painted: bool = False
+    """Whether there are strokes enough to begin with."""
 
 
 class LiveRun(TrainingRun):
@@ -71,6 +75,7 @@ class LiveRun(TrainingRun):
     def __init__(self, engine: Engine, session: Session) -> None:
         super().__init__(engine, session)
         self._limit: Limit | None = None
+        self._painted = False
         self._clear()
 
     def _clear(self) -> None:
@@ -98,6 +103,7 @@ class LiveRun(TrainingRun):
             raise TypeError("a live run is started with a LiveRequest")
         self._clear()
         self.classes = request.classes
+        self._painted = request.painted
         super().start(request)
         if self._limit is not None:
             self._send(self._limit)
@@ -229,10 +235,12 @@ class LiveRun(TrainingRun):
     def _on_mode(self, event: dict[str, Any]) -> None:
         if self._since is not None:
             self._learnt += time.monotonic() - self._since
-        self.mode = event["mode"]
+        first, self.mode = self.mode is None, event["mode"]
         self._since = time.monotonic() if self.mode == "learning" else None
         if self.state == "running":
-            self.message = str(event["text"])
+            # What it says first, it says before it looked at the strokes.
+            unread = first and self._painted and self.mode == "waiting"
+            self.message = READING if unread else str(event["text"])
 
     def _on_preview(self, event: dict[str, Any]) -> None:
         preview = Preview(

@@ -325,7 +325,9 @@ class TrainWidget(DockWidget):
             return
         folder = self.keeper.begin(request, images, layer, project)
         values = {f.name: getattr(request, f.name) for f in fields(request)}
-        live = LiveRequest(**values, project=str(folder))
+        # Train is offered only where there is something to learn from.
+        painted = project is None
+        live = LiveRequest(**values, project=str(folder), painted=painted)
         self.live.view.start(live, images[0], layer)
 
     def continue_project(self, folder: Path) -> None:
