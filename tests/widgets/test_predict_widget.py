@@ -120,6 +120,7 @@ def test_labels_are_new_editable_and_over_the_image(
     assert isinstance(layer, Labels)
     assert layer.data.dtype == np.int32
     assert layer.editable
+    assert layer.selected_label == 2  # not the object that is there
     for name in ("scale", "translate", "rotate", "shear"):
         np.testing.assert_allclose(getattr(layer, name), getattr(image, name))
     assert (layer.units, layer.axis_labels) == (image.units, image.axis_labels)
@@ -160,6 +161,7 @@ def test_classes_keep_values_names_and_colours(
     np.testing.assert_allclose(layer.get_color(2)[:3], (1, 0, 0))
     np.testing.assert_allclose(layer.get_color(5)[:3], (0, 1, 0))
     assert list(layer.features["class"]) == ["membrane", "vesicle"]
+    assert layer.selected_label == 2  # 1 is background, which is 0 here
     names = [x.name for x in widget.viewer.layers]
     assert names[1:4] == [
         f"{n} (em net)" for n in ("background", "membrane", "vesicle")

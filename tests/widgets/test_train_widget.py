@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.layers import Labels
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_unet.networks.info import NetworkInfo
+from napari_unet.widgets.edit_layers import Original, remember_original
 from napari_unet.widgets.session import Session
 from napari_unet.widgets.train import TrainWidget
 
@@ -43,6 +45,30 @@ def painted(shape: tuple[int, ...] = (64, 64)) -> np.ndarray:
 
 def pixels(shape: tuple[int, ...] = (64, 64)) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+
+
+def test_a_result_is_an_annotation_only_if_somebody_says_so(
+    widget: TrainWidget,
+) -> None:
+    """As when the model that comes with the program was tried before."""
+    widget.viewer.add_image(pixels(), name="cells")
+    result = Labels(painted(), name="cells nuclei")
+    whole = tuple((0, n) for n in result.data.shape)
+    original = Original(result.data.copy(), whole, result.data.shape, "objects", {})
+    remember_original(result, original)
+    widget.viewer.add_layer(result)
+    assert widget.annotation_layer() is None
+    assert "press New" in problem(widget)
+    widget.new_annotation()
+    made = widget.annotation_layer()
+    assert made is not None
+    assert made is not result
+    widget.viewer.layers.remove(made)
+    assert widget.annotation_layer() is None
+    widget.annotation.choose(result)
+    widget.viewer.add_image(pixels(), name="another")
+    assert widget.annotation_layer() is result
+    assert "under Rule" in problem(widget)
 
 
 def ready(widget: TrainWidget) -> None:

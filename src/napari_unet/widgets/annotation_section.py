@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QWidget
 from napari_unet.config import AnnotationRule, Task
 from napari_unet.widgets.annotation_layer import known_task, remember_rule, rule_of
 from napari_unet.widgets.box_layer import is_preview
+from napari_unet.widgets.edit_layers import original_of
 from napari_unet.widgets.limit_section import LimitSection
 from napari_unet.widgets.paint_section import PaintSection
 from napari_unet.widgets.style import Colors, Message, narrow, show_row
@@ -31,6 +32,8 @@ RULES: list[tuple[str, AnnotationRule | None]] = [
     ("Sparse: 0 is not annotated", "sparse"),
     ("Complete: 0 is background", "complete"),
 ]
+
+NONE_YET = "none yet: press New"
 
 MEANINGS: dict[tuple[AnnotationRule, Task], str] = {
     ("sparse", "classes"): "0 = not annotated, 1 = background, 2, 3, … = classes.",
@@ -118,10 +121,16 @@ class AnnotationSection:
         before = self.layer.value
         known = [layer for layer in found if rule_of(layer) is not None]
         new = [layer for layer in known if layer not in self.layer.choices]
+        # What a model made is an annotation only if somebody says so.
+        painted = [x for x in found if x in known or original_of(x) is None]
+        offered = [(layer.name, layer) for layer in found]
+        chosen = before in found
+        if found and not (chosen or painted):
+            offered.insert(0, (NONE_YET, None))
         with self.layer.changed.blocked():
-            self.layer.choices = [(layer.name, layer) for layer in found]
-            if before not in found and found:
-                self.layer.value = (known or found)[-1]
+            self.layer.choices = offered
+            if not chosen and found:
+                self.layer.value = (known or painted or [None])[-1]
             elif new and before not in known:  # of which nobody said what it means
                 self.layer.value = new[-1]
         self._on_layer()

@@ -28,6 +28,8 @@ from napari_unet.widgets.placement import shifted
 if TYPE_CHECKING:
     from napari.layers import Labels
 
+    from napari_unet.widgets.prediction_run import PredictionResult
+
 Box = tuple[tuple[int, int], ...]
 
 MAX_VOXELS = 2**27
@@ -67,6 +69,18 @@ def remember_result(
         values = annotation_values(info.classes) if info.task == "classes" else {}
         original = Original(labels.astype(small), box, shape, info.task, values)
         remember_original(layer, original)
+
+
+def first_to_paint(result: PredictionResult) -> int:
+    """The label that a brush should begin with: a class, or a new object.
+
+    napari's own choice is 1, which no class may have, or one of the objects.
+    """
+    values = [c.result_value for c in result.info.classes if c.result_value]
+    if result.info.task == "classes" and values:
+        return values[0]
+    most = int(np.iinfo(result.labels.dtype).max)
+    return min(int(result.labels.max(initial=0)) + 1, most)
 
 
 def original_of(layer: Any) -> Original | None:

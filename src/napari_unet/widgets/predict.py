@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QPushButton
 from napari_unet.errors import DataError, UserError
 from napari_unet.widgets.copy_recipe import CopyButtons, original_of, prediction_job
 from napari_unet.widgets.dock import DockWidget
-from napari_unet.widgets.edit_layers import remember_result
+from napari_unet.widgets.edit_layers import first_to_paint, remember_result
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.image_section import ImageSection
 from napari_unet.widgets.image_store import ome_zarr_of
@@ -304,6 +304,7 @@ class PredictWidget(DockWidget):
             self.viewer.add_layer(values)
             return
         labels = result_layer(result.labels, result.name, result.placement, **more)
+        labels.selected_label = first_to_paint(result)
         remember_result(labels, result.box, result.shape, result.info)
         self.viewer.add_layer(labels)
 
