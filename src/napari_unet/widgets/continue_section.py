@@ -35,7 +35,7 @@ class ContinueSection(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        self.other = QPushButton("Another project…")
+        self.other = QPushButton("Open a project…")
         self.other.setToolTip(
             "Go on with the folder of a project, such as one from another computer"
         )

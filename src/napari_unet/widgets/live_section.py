@@ -85,8 +85,8 @@ class LiveSection(QWidget):
         self.stop.setMinimumHeight(30)
         self.stop.clicked.connect(self._on_stop)
         self.by_itself = CheckBox(
-            text="Train as I paint",
-            tooltip="Start by itself once there are strokes of two classes",
+            text="Start by itself",
+            tooltip="Start to learn as soon as strokes of two classes are there",
         )
         self.afresh = QPushButton("Start afresh")
         self.afresh.setToolTip("Forget what was learnt; your strokes stay")
