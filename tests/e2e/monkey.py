@@ -83,6 +83,7 @@ class Monkey:
         self.folder = folder
         self.problems = Problems()
         self.viewer = napari.Viewer()
+        self.viewer.window.resize(900, 600)  # software draws slowly
         self.pauses = Pauses(self.problems)
         self.annotations = Annotations(self.problems)
         self.docks: dict[str, tuple[Any, Any]] = {}
@@ -333,7 +334,7 @@ class Monkey:
 
     def tidy(self) -> None:
         """Buttons add layers, too: what is far too many is deleted, as people do."""
-        while len(self.viewer.layers) > 2 * MOST_LAYERS:
+        while len(self.viewer.layers) > MOST_LAYERS + 2:
             layer = self.some(self.viewer.layers)
             self.viewer.layers.remove(layer)
 
@@ -418,7 +419,7 @@ class Monkey:
         if kind == 0:
             self.viewer.grid.enabled = not self.viewer.grid.enabled
         else:
-            size = self.random.choice([(900, 600), (1366, 768), (1500, 900)])
+            size = self.random.choice([(900, 600)] * 3 + [(1366, 768), (1500, 900)])
             self.viewer.window.resize(*size)
 
     # Docks -----------------------------------------------------------------------
