@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from napari_unet.data.source import ImageSource
-from napari_unet.live import starters
+from napari_unet.live import session, starters
 from napari_unet.live.starters import STARTER, load_starter
 from napari_unet.sample_data import nuclei_2d
 from napari_unet.workflows import exhaust, predict
@@ -28,17 +29,46 @@ def nuclei() -> tuple[np.ndarray, np.ndarray]:
     return sample.image, sample.labels > 0
 
 
-def begun(start: Any, image: np.ndarray, mask: np.ndarray, **options: Any) -> Any:
-    run = start(image, starter=True, config=AS_USUAL, **options)
-    run.annotate(mask.astype(np.int32))
-    run.look()
-    run.until_shown()
-    return run.session
+@dataclass
+class Beginning:
+    """What a run began with, before its first step."""
+
+    started: bool = False
+    trunk: bool = False
+    """Whether a layer deep inside is that of the starter …"""
+    head: bool = False
+    """… and the last one, too."""
 
 
-def begins_with_starter(session: Any) -> bool:
-    started: bool = session.progress.head_start > 0
-    return started
+@pytest.fixture
+def beginning(start: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Begin a run on an image whose foreground is known."""
+    found = Beginning()
+    model = load_starter()
+    assert model is not None
+    theirs: Any = model.network.unet
+
+    def look(learner: Any) -> bool:
+        found.started = starters.try_starter(learner)
+        own = learner.network.unet
+        deep, their_deep = (net.encoder[-1][0][0].weight for net in (own, theirs))
+        if deep.shape == their_deep.shape:
+            found.trunk = torch.equal(deep, their_deep)
+            answer = theirs.head.weight[:, 0] / 2
+            found.head = torch.equal(own.head.weight[:, 1], answer)
+        return found.started
+
+    monkeypatch.setattr(session, "try_starter", look)
+
+    def begin(image: np.ndarray, mask: np.ndarray, **options: Any) -> Beginning:
+        config = AS_USUAL if mask.ndim == 2 else None
+        run = start(image, starter=True, config=config, **options)
+        run.annotate(mask.astype(np.int32))
+        run.look()
+        run.until_shown()
+        return found
+
+    return begin
 
 
 def test_it_is_small() -> None:
@@ -57,24 +87,29 @@ def test_it_segments_nuclei_at_once(nuclei: Any) -> None:
     assert dice > 0.85
 
 
-def test_a_run_on_nuclei_begins_with_it(start: Any, nuclei: Any) -> None:
-    assert begins_with_starter(begun(start, *nuclei))
+def test_a_run_on_nuclei_begins_with_all_of_it(beginning: Any, nuclei: Any) -> None:
+    assert beginning(*nuclei) == Beginning(started=True, trunk=True, head=True)
 
 
-def test_channels_are_no_hindrance(start: Any, nuclei: Any) -> None:
+def test_channels_are_no_hindrance(beginning: Any, nuclei: Any) -> None:
     image, mask = nuclei
     colours = np.stack([image, image], axis=-1)
-    assert begins_with_starter(begun(start, colours, mask, axes="YXC"))
+    assert beginning(colours, mask, axes="YXC").trunk
 
 
-def test_a_run_on_something_else_begins_from_scratch(start: Any) -> None:
+def test_where_it_is_wrong_its_answer_is_left_out(beginning: Any) -> None:
     noise = np.random.default_rng(0).normal(size=(128, 128)).astype(np.float32)
     stripes = (np.arange(128) // 16 % 2 == 1) & np.ones((128, 1), bool)
-    assert not begins_with_starter(begun(start, noise, stripes))
+    assert beginning(noise, stripes) == Beginning(started=True, trunk=True)
+
+
+def test_a_volume_begins_from_scratch(beginning: Any, nuclei: Any) -> None:
+    image, mask = (np.stack([a[:64, :64]] * 16) for a in nuclei)
+    assert beginning(image, mask) == Beginning()
 
 
 def test_a_package_without_starter_begins_from_scratch(
-    start: Any, nuclei: Any, monkeypatch: pytest.MonkeyPatch
+    beginning: Any, nuclei: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(starters, "STARTER", STARTER.with_name("none.unet.zip"))
-    assert not begins_with_starter(begun(start, *nuclei))
+    assert not beginning(*nuclei).started

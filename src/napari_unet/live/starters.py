@@ -19,8 +19,8 @@ LEAST_SHARE = 0.9
 """Layers that have to be taken for the starter to know anything."""
 
 FITS = 0.85
-"""Share of the strokes that a starter has to get right before it learnt any of them:
-one from another kind of image does harm."""
+"""Share of the strokes that a starter has to get right before it learnt any of them for
+its answer to count."""
 MAX_TILES = 4
 """Places with strokes at which that is looked at."""
 STARTER_STEPS = 200
@@ -33,7 +33,7 @@ def load_starter() -> Model | None:
 
 
 def try_starter(learner: LiveLearner) -> bool:
-    """Begin with the starter if it tells the strokes apart; whether it does."""
+    """Begin with the starter, if the network can; whether it does."""
     start = load_starter() if learner.source.ndim == 2 else None
     if start is None:
         return False
@@ -41,13 +41,12 @@ def try_starter(learner: LiveLearner) -> bool:
     if found.share < LEAST_SHARE:
         return False
     own = learner.network.state_dict()
-    before = {name: own[name].clone() for name in found.weights}
-    learner.adopt(found.weights, 0)
-    if _right(learner) >= FITS:
-        learner.adopt(found.weights, STARTER_STEPS)
-        return True
-    learner.adopt(before, 0)
-    return False
+    head = {k: v.clone() for k, v in own.items() if k.startswith("unet.head.")}
+    learner.adopt(found.weights, STARTER_STEPS)
+    if _right(learner) < FITS:
+        # What it has learnt to see is of use in other images, too; its answer is not.
+        learner.adopt(head, STARTER_STEPS)
+    return True
 
 
 def _fitted(learner: LiveLearner, start: Model) -> Transfer:
