@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from napari.layers import Image, Labels
+from qtpy.QtWidgets import QPushButton
 
 from napari_unet.widgets.annotation_layer import (
     annotation_colors,
@@ -174,3 +175,19 @@ def test_a_layer_that_is_no_longer_shown_is_let_go(
     style = section._swatches[2].styleSheet()
     layer.selected_label = 1
     assert section._swatches[2].styleSheet() == style
+
+
+def test_the_background_button_is_down_while_background_is_painted(
+    section: PaintSection, layer: Labels
+) -> None:
+    section.show_for(layer, "objects", [], 1)
+    ground, new = section.findChildren(QPushButton)
+    assert not ground.isChecked()
+    for _ in range(2):  # pressed twice, it stays down
+        ground.click()
+        assert ground.isChecked()
+    new.click()
+    assert layer.selected_label == 2
+    assert not ground.isChecked()
+    layer.selected_label = 1  # chosen in napari's own controls
+    assert ground.isChecked()

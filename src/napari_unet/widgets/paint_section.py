@@ -58,6 +58,7 @@ class PaintSection(QWidget):
         self._shown: Any = None
         self._offer: Any = None
         self._swatches: dict[int, QToolButton] = {}
+        self._ground: tuple[QPushButton, int] | None = None
         self.names: dict[int, QLineEdit] = {}
         self._rows = QVBoxLayout(self)
         self._rows.setContentsMargins(0, 0, 0, 0)
@@ -124,6 +125,7 @@ class PaintSection(QWidget):
 
     def _clear(self) -> None:
         self._swatches.clear()
+        self._ground = None
         self.names.clear()
         while (item := self._rows.takeAt(0)) is not None:
             row = item.widget()
@@ -171,10 +173,12 @@ class PaintSection(QWidget):
         parts: list[QWidget] = []
         if background:
             ground = QPushButton("Background")
+            ground.setCheckable(True)  # down while background is painted
             hint = f"Paint background (label {background})"
             ground.setToolTip(_with_class_key(hint, 1))
             ground.clicked.connect(partial(self.paint_with, background))
             parts.append(ground)
+            self._ground = (ground, background)
         new = QPushButton("New object")
         hint = "Paint with a label that no object has yet"
         new.setToolTip(with_key(hint, "new object"))
@@ -198,6 +202,7 @@ class PaintSection(QWidget):
             self._layer.selected_label = value
             if self._layer.mode not in PAINTING:
                 self._layer.mode = "paint"
+            self._mark()  # the button came up when it was pressed again
 
     def paint_new_object(self, _: bool = False) -> None:
         """Select a label that is not in use yet."""
@@ -270,9 +275,12 @@ class PaintSection(QWidget):
             self.renamed.emit()
 
     def _mark(self, _: Any = None) -> None:
-        """Frame the swatch of the label that is selected."""
+        """Show which label is selected."""
         if self._layer is None:
             return
+        if self._ground is not None:
+            button, value = self._ground
+            button.setChecked(value == self._layer.selected_label)
         for value, swatch in self._swatches.items():
             chosen = value == self._layer.selected_label
             border = "2px solid white" if chosen else "2px solid transparent"
