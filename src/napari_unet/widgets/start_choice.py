@@ -47,8 +47,8 @@ class StartChoice(QWidget):
         self._was_automatic = True
         self.box = ComboBox(
             choices=[],
-            tooltip="Automatic: the model that ships with the plugin, where it fits "
-            "your strokes. Or begin with what a model of yours has learnt",
+            tooltip="Automatic: in 2D, what the model that comes with the plugin has "
+            "learnt to see. Or begin with what a model of yours has learnt",
         )
         self.reasons = Message("quiet")
         layout = QVBoxLayout(self)
