@@ -88,6 +88,7 @@ class Monkey:
         self.annotations = Annotations(self.problems)
         self.docks: dict[str, tuple[Any, Any]] = {}
         self.removed: list[Any] = []
+        self._reported = 0
         self.recent: deque[str] = deque(maxlen=6)
         self.ends: Counter[str] = Counter()
         """How runs of each kind ended."""
@@ -156,6 +157,8 @@ class Monkey:
             self.rest()
             self.look()
             self.tidy()
+            if report:
+                self.report()
             if report and number % 100 == 99:
                 print(
                     f"{number + 1} actions, {len(self.problems.found)} problems, "
@@ -163,6 +166,12 @@ class Monkey:
                     f"longest pause {self.pauses.longest:.2f} s",
                     flush=True,
                 )
+
+    def report(self) -> None:
+        """Print problems as they come: who waits may stop it and look."""
+        for problem in self.problems.found[self._reported :]:
+            print(problem, flush=True)
+        self._reported = len(self.problems.found)
 
     def _actions(self) -> dict[str, tuple[Callable[[], Any], float]]:
         return {
@@ -607,12 +616,11 @@ def main() -> int:
         except Exception:  # noqa: BLE001 (printed, and an end with 1)
             print(traceback.format_exc(), flush=True)
             return 1
-    for problem in monkey.problems.found:
-        print(problem)
-    for pause in monkey.pauses.long:
-        print(f"The viewer stood still for {pause}")
     if "torch" in sys.modules:
         monkey.problems.add("torch was imported beside the viewer")
+    monkey.report()
+    for pause in monkey.pauses.long:
+        print(f"The viewer stood still for {pause}")
     print(
         f"{options.actions} actions with seed {options.seed}: "
         f"{len(monkey.problems.found)} problems; longest pause "
