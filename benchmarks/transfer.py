@@ -3,8 +3,8 @@
     python benchmarks/transfer.py --source data/nuclei2d --target data/nuclei3d
 
 Each folder holds ``train/images`` and ``train/labels``, and ``val/``. A model learns
-from the source; on the target several ways to begin get the same number of steps, and
-are scored on ``val``.
+from the source, or one that is there is taken (``--model``). On the target several ways
+to begin get the same number of steps, and are scored on ``val``.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def score(
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument("--source", type=Path, help="not needed with a --model")
     parser.add_argument("--target", type=Path, required=True)
     parser.add_argument("--task", default="objects")
     parser.add_argument("--source-steps", type=int, default=400)
@@ -87,6 +87,8 @@ def main() -> None:
     wishes: dict[str, Any] = {"task": options.task, "annotation": "complete"}
     if options.model and options.model.exists():
         start = Model.load(options.model)
+    elif not options.source:
+        parser.error("give a --source, or a --model that is there")
     else:
         config = training_config(**wishes, max_steps=options.source_steps)
         learn = pairs(options.source / "train", options.source_images)
