@@ -40,7 +40,7 @@ from qtpy.QtWidgets import (
 )
 
 SIZE = 64
-HANG_SECONDS = 300
+HANG_SECONDS = 900
 """An action that takes longer is a hang."""
 MOST_LAYERS = 12
 PLUGIN = "napari-unet-live"
