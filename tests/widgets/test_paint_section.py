@@ -189,5 +189,5 @@ def test_the_background_button_is_down_while_background_is_painted(
     new.click()
     assert layer.selected_label == 2
     assert not ground.isChecked()
-    layer.selected_label = 1  # chosen in napari's own controls
+    layer.selected_label = np.int32(1)  # picked from the pixels
     assert ground.isChecked()

@@ -280,7 +280,8 @@ class PaintSection(QWidget):
             return
         if self._ground is not None:
             button, value = self._ground
-            button.setChecked(value == self._layer.selected_label)
+            # napari hands on numpy's numbers, which Qt refuses.
+            button.setChecked(bool(value == self._layer.selected_label))
         for value, swatch in self._swatches.items():
             chosen = value == self._layer.selected_label
             border = "2px solid white" if chosen else "2px solid transparent"
