@@ -7,6 +7,10 @@ learn from the corrections, predict, train again in one go, predict, close the i
 Rounds follow each other in one viewer and one engine. Prints the memory of both
 processes ten times, with temporary files and pieces of shared memory; the last line is
 JSON and says by how much the second half grew. Needs a display; ``xvfb-run`` will do.
+
+napari 0.9 itself keeps 1 to 2 MB for each layer that was added and removed (measured
+without us, with Mesa's software renderer, though no layer is alive any more): a round
+adds six or seven, and the viewer grows by about 10 MB. The engine must not grow.
 """
 
 from __future__ import annotations
