@@ -488,11 +488,23 @@ class Monkey:
             return
         self.recent[-1] += f" {button.text()!r}"
         before = set(self.viewer.layers)
-        button.click()
+        menu = button.menu() if hasattr(button, "menu") else None
+        if menu is None:
+            button.click()
+        else:
+            self.choose_in_menu(menu)
         self._editing_button()
         for layer in set(self.viewer.layers) - before:
             if layer.name.endswith("annotation"):
                 self.annotations.keep(layer)
+
+    def choose_in_menu(self, menu: QMenu) -> None:
+        """Choose as a person does; opened for real, it would wait for one."""
+        menu.aboutToShow.emit()
+        action = self.some(menu.actions())
+        if action is not None and action.isEnabled():
+            self.recent[-1] += f" > {action.text()!r}"
+            action.trigger()
 
     def _editing_button(self) -> None:
         """Some buttons edit the annotation, which is what they are for."""
