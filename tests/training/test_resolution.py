@@ -29,7 +29,7 @@ def discs(radius: int) -> np.ndarray:
     return (y**2 + x**2 < radius**2).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("radius", "kept"), [(100, True), (12, False)])
+@pytest.mark.parametrize(("radius", "kept"), [(100, True), (5, False)])
 def test_a_grid_keeps_what_is_large(radius: int, kept: bool) -> None:
     assert keeps_classes(whole_parts([annotated(discs(radius))]), 4) == kept
 
@@ -72,7 +72,7 @@ def test_large_classes_get_wide_patches_at_a_quarter_of_the_resolution() -> None
 @pytest.mark.parametrize(
     ("labels", "wishes"),
     [
-        (discs(12), {}),
+        (discs(5), {}),
         (discs(100), {"task": "objects"}),
         (discs(100)[:200, :200], {}),
         (discs(100) + 1, {"annotation": "sparse"}),
