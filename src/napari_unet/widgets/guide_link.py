@@ -22,7 +22,8 @@ def open_predict(widget: TrainWidget) -> None:
     from napari_unet.widgets.predict import PredictWidget
 
     window = widget.viewer.window
-    for dock in widget.window().findChildren(QDockWidget):
+    around = widget.window()
+    for dock in around.findChildren(QDockWidget) if around is not None else []:
         if dock.findChild(PredictWidget) is not None:
             break
     else:
