@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Labels
 
 from napari_unet.data.classes import ClassInfo, make_classes
@@ -18,6 +21,7 @@ from napari_unet.widgets.edit_layers import (
     original_of,
     remember_original,
     remember_result,
+    write,
 )
 from napari_unet.widgets.edits import (
     accepted_objects,
@@ -270,3 +274,21 @@ def test_a_result_of_a_model_can_be_corrected() -> None:
     assert learn_from_edits(layer, annotation) == 2
     assert annotation.data[1, 2, 2] == 1
     assert annotation.data[3, 9, 9] == 2
+
+
+@pytest.mark.parametrize("shape", [(20, 24), (3, 20, 24)])
+def test_a_hidden_annotation_takes_corrections_in_another_view(
+    qapp: Any, shape: tuple[int, ...]
+) -> None:
+    """Who looks at the preview alone hides the annotation, and may turn to 3D."""
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((5, 20, 24)))
+    annotation = viewer.add_labels(np.zeros(shape, np.int32))
+    annotation.visible = False
+    viewer.dims.ndisplay = 3
+    values = np.zeros(shape, np.int32)
+    values[..., 4:9, 5:16] = 2
+    assert write(annotation, values, [0] * len(shape)) == np.count_nonzero(values)
+    np.testing.assert_array_equal(annotation.data, values)
+    annotation.undo()
+    assert not annotation.data.any()

@@ -232,6 +232,17 @@ def _hex(layer: Labels, value: int, default: str) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
+def set_pixels(layer: Labels, indices: tuple[Any, ...], values: Any) -> None:
+    """Write pixels as one undoable step, also into a hidden layer.
+
+    napari (0.9) fails at drawing into what was shown of a layer before it was hidden,
+    once the view is another one.
+    """
+    if not layer.visible:
+        layer.set_view_slice()
+    layer.data_setitem(indices, values)
+
+
 def holds_value(labels: ArrayLike, value: int) -> bool:
     """Whether a value occurs anywhere; plane by plane."""
     return any(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_unet.config import Task
 from napari_unet.errors import AnnotationError
 from napari_unet.models.info import ModelInfo
+from napari_unet.widgets.annotation_layer import set_pixels
 from napari_unet.widgets.edits import (
     BACKGROUND,
     accepted_classes,
@@ -224,5 +225,5 @@ def write(annotation: Labels, values: NDArray[np.int32], offset: Sequence[int]) 
     differ = np.asarray(annotation.data[indices]) != new
     if differ.any():
         kept = tuple(i[differ] for i in indices)
-        annotation.data_setitem(kept, new[differ])
+        set_pixels(annotation, kept, new[differ])
     return int(differ.sum())

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_unet.data.source import Box, ImageSource
 from napari_unet.errors import DataError
 from napari_unet.segmentation.superpixels import superpixels
+from napari_unet.widgets.annotation_layer import set_pixels
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -202,4 +203,4 @@ class SuperpixelTool:
             )
             voxels = tuple(axis[open_to_change] for axis in voxels)
         if voxels[0].size:
-            layer.data_setitem(voxels, value)
+            set_pixels(layer, voxels, value)
