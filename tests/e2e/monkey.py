@@ -533,13 +533,34 @@ class Monkey:
             self.open_dock("Train U-Net")
         elif not widget.active_run.active:
             widget.learn.value = True
+            if self.random.random() < 0.5:
+                self.put_right(widget)
             widget.check()
             widget.train_or_pause()
+
+    def put_right(self, widget: Any) -> None:
+        """Choose an image and paint, as a person does who wants to train."""
+        images = [x for x in self.viewer.layers if isinstance(x, Image) and x.ndim == 2]
+        image = self.some(x for x in images if not x.rgb and not x.multiscale)
+        if image is None:
+            return
+        widget.annotation.task.value = "objects"
+        widget.image.set_layers([image])
+        if len(self.viewer.layers) <= MOST_LAYERS:
+            self.new_annotation()
+        layer = widget.annotation_layer()
+        if layer is not None and layer in self.annotations.layers():
+            for number, part in enumerate(np.array_split(np.arange(SIZE // 2), 3), 1):
+                if layer.data.ndim == 2:
+                    layer.paint((int(part.mean()), int(part.mean())), number)
+            self.annotations.keep(layer)
 
     def train_in_one_go(self) -> None:
         widget = self.widget("Train U-Net")
         if widget is not None and not widget.active_run.active:
             widget.learn.value = False
+            if self.random.random() < 0.5:
+                self.put_right(widget)
             widget.check()
             widget.train_or_stop()
 

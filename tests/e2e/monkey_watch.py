@@ -42,6 +42,15 @@ NAPARIS_OWN = (
     #     viewer.dims.ndisplay, viewer.mouse_over_canvas = 3, True
     #     viewer.update_status_from_cursor()
     ("_calc_status_from_cursor", "_world_to_data_ray", "len() of unsized object"),
+    # Painting by a script in labels that are hidden, with a contour, once the view is
+    # another one: the pixels are painted, drawing them fails. In napari 0.9.2 without
+    # us, without a contour:
+    #     viewer.add_image(np.zeros((5, 64, 64)))
+    #     layer = viewer.add_labels(np.zeros((64, 64), int))
+    #     layer.visible = False
+    #     viewer.dims.ndisplay = 3
+    #     layer.data_setitem((np.arange(8), np.arange(8)), np.arange(8))
+    ("_partial_labels_refresh", "_on_partial_labels_update", "scale_and_set_data"),
 )
 """Defects of napari that are none of ours, by words that all are in their traceback."""
 
