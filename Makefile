@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 DISPLAYED := scripts/with_display.sh
 # Two at a time, with one thread each; tests of a file share what is slow to start.
-PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
+PYTEST := env OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 # Small runs are faster without one thread per core in each library.
 export OMP_NUM_THREADS ?= 2
 # No settings of the machine's owner in tests, and none of ours left behind.
