@@ -540,8 +540,8 @@ class Monkey:
 
     def put_right(self, widget: Any) -> None:
         """Choose an image and paint, as a person does who wants to train."""
-        images = [x for x in self.viewer.layers if isinstance(x, Image) and x.ndim == 2]
-        image = self.some(x for x in images if not x.rgb and not x.multiscale)
+        offered = [x for x in widget.image.image.choices if x.ndim == 2]
+        image = self.some(x for x in offered if not x.rgb and not x.multiscale)
         if image is None:
             return
         widget.annotation.task.value = "objects"
