@@ -12,7 +12,7 @@ from napari_unet.errors import ModelFileError
 from napari_unet.models import library, library_entries, rdf_text
 from napari_unet.models.fits import fits
 from napari_unet.models.info import FORMAT_VERSION, ModelInfo, TrainingSummary
-from napari_unet.models.library import model_name
+from napari_unet.models.library import free_path, model_name
 from napari_unet.models.library_changes import (
     checked_name,
     delete_model,
@@ -353,3 +353,13 @@ def test_the_program_brings_models(monkeypatch):
     monkeypatch.undo()
     (found,) = [p for p in library.list_models() if library.is_built_in(p)]
     assert read_info(found).name == model_name(found)
+
+
+def test_names_that_no_file_system_takes_are_cut(tmp_path):
+    """Images made from images made from images have long names."""
+    first = free_path("µm " * 200, tmp_path)
+    first.touch()
+    second = free_path("µm " * 200, tmp_path)
+    second.with_name(f".{second.name}.partial-1234").touch()
+    assert second.name.startswith("µm µm")
+    assert second != first

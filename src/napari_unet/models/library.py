@@ -22,6 +22,7 @@ __all__ = [
     "model_folder",
     "model_name",
     "project_folder",
+    "short",
     "usual_model_folder",
 ]
 
@@ -30,6 +31,9 @@ FOLDER_VARIABLE = "NAPARI_UNET_MODELS"
 
 BUILT_IN = Path(__file__).with_name("starters")
 """Models that come with the program."""
+
+MOST_BYTES = 120
+"""Of a name: file systems take 255 with all that is added, Windows 260 of a path."""
 
 PROJECTS_VARIABLE = "NAPARI_UNET_PROJECTS"
 """Environment variable that moves the folder of projects."""
@@ -99,14 +103,22 @@ def model_name(path: Path) -> str:
     return path.name.removesuffix(SUFFIX).removesuffix(OLD_SUFFIX)
 
 
+def short(name: str) -> str:
+    """The beginning of a name that every file system takes, with what is added to it.
+
+    Images that were made from images that were made from images have long names.
+    """
+    return name.encode()[:MOST_BYTES].decode(errors="ignore").strip(" .")
+
+
 def free_path(name: str, folder: Path | None = None) -> Path:
     """A path in the library for `name` that no file has yet.
 
-    Characters that some file system refuses are replaced, and a number is added where
-    the name is taken.
+    Characters that some file system refuses are replaced, names that it would refuse
+    for their length are cut, and a number is added where the name is taken.
     """
     folder = folder or model_folder()
-    clean = re.sub(r"[^\w\-. ()]+", "_", name).strip(" .") or "model"
+    clean = short(re.sub(r"[^\w\-. ()]+", "_", name).strip(" .")) or "model"
     path, number = folder / f"{clean}{SUFFIX}", 2
     while path.exists():
         path, number = folder / f"{clean} ({number}){SUFFIX}", number + 1

@@ -16,7 +16,7 @@ from psygnal import Signal
 
 from napari_unet.data.source import ImageSource
 from napari_unet.models.info import ModelInfo
-from napari_unet.models.library import model_folder, model_name
+from napari_unet.models.library import model_folder, model_name, short
 from napari_unet.widgets.layers import ImageSnapshot
 from napari_unet.widgets.placement import shifted
 from napari_unet.widgets.runs import EngineRun, in_words
@@ -320,8 +320,8 @@ def result_name(image: str, model: str) -> str:
 
 
 def file_name(name: str) -> str:
-    """`name` without what some file system refuses."""
-    return re.sub(r"[^\w\-. ()]+", "_", name).strip(" .") or "result"
+    """`name` without what some file system refuses, and no longer than it takes."""
+    return short(re.sub(r"[^\w\-. ()]+", "_", name).strip(" .")) or "result"
 
 
 def results_folder() -> Path:
