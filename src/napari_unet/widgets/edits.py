@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_unet.data.classes import ClassInfo
 
@@ -57,6 +56,8 @@ def object_edits(
     annotated object has to be complete. What was erased is background. Of a number
     that several objects carry, only those that were touched are taken.
     """
+    from scipy import ndimage  # slow to import: not when the widget opens
+
     found = np.zeros(now.shape, np.int32)
     changed = now != before
     box = smallest_box(changed)
@@ -139,6 +140,8 @@ def _objects(
 
     The numbers may be huge.
     """
+    from scipy import ndimage  # slow to import: not when the widget opens
+
     if not ids.size:
         return []
     place = np.searchsorted(ids, labels)
@@ -154,5 +157,7 @@ def _objects(
 
 def smallest_box(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
     """Index of the smallest box that holds every true pixel, if there is one."""
+    from scipy import ndimage  # slow to import: not when the widget opens
+
     found = ndimage.find_objects(mask.astype(np.uint8))
     return found[0] if found else None
