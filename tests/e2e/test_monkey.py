@@ -10,6 +10,7 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +25,11 @@ ACTIONS = os.environ.get("NAPARI_UNET_MONKEY_ACTIONS", "150")
 SEED = os.environ.get("NAPARI_UNET_MONKEY_SEED", "0")
 HANG_SECONDS = 1800 + 10 * int(ACTIONS)
 """A guard against hangs; a short play needs about a minute."""
+END_SECONDS = 60
+"""In which whatever was started ends by itself, on a busy machine."""
 
 
-# Slow: some seeds still end in a crash of the software renderer, or in errors that
-# napari raises for its own status bar in 3D. Until it is known which of them are ours
-# it is run by hand, with `make monkey`.
+# Slow: minutes. Defects that are napari's own are in `monkey_watch.NAPARIS_OWN`.
 @pytest.mark.slow
 def test_random_actions_break_nothing_and_leave_nothing(tmp_path: Path) -> None:
     marker, before = secrets.token_hex(8), shared_memory()
@@ -48,9 +49,12 @@ def test_random_actions_break_nothing_and_leave_nothing(tmp_path: Path) -> None:
         timeout=HANG_SECONDS,
     )
     print(done.stdout)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, f"{done.returncode}: {done.stdout}{done.stderr}"
     assert ": 0 problems" in done.stdout
-    assert leftovers(marker, folder, before) == []
+    end = time.monotonic() + END_SECONDS
+    while (left := leftovers(marker, folder, before)) and time.monotonic() < end:
+        time.sleep(0.5)  # the engine ends a moment after the viewer
+    assert left == []
 
 
 def test_what_is_lost_would_be_seen() -> None:
