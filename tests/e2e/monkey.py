@@ -24,7 +24,8 @@ from typing import Any
 
 import napari
 import numpy as np
-from monkey_watch import Annotations, Pauses, Problems
+from monkey_pauses import Pauses
+from monkey_watch import Annotations, Problems
 from napari.layers import Image, Labels
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
@@ -84,7 +85,7 @@ class Monkey:
         self.problems = Problems()
         self.viewer = napari.Viewer()
         self.viewer.window.resize(900, 600)  # software draws slowly
-        self.pauses = Pauses(self.problems)
+        self.pauses = Pauses(lambda: self.problems.doing)
         self.annotations = Annotations(self.problems)
         self.docks: dict[str, tuple[Any, Any]] = {}
         self.removed: list[Any] = []
@@ -172,6 +173,8 @@ class Monkey:
         for problem in self.problems.found[self._reported :]:
             print(problem, flush=True)
         self._reported = len(self.problems.found)
+        while self.pauses.long:
+            print(f"The viewer stood still for {self.pauses.long.pop(0)}", flush=True)
 
     def _actions(self) -> dict[str, tuple[Callable[[], Any], float]]:
         return {
@@ -652,12 +655,11 @@ def main() -> int:
     if "torch" in sys.modules:
         monkey.problems.add("torch was imported beside the viewer")
     monkey.report()
-    for pause in monkey.pauses.long:
-        print(f"The viewer stood still for {pause}")
     print(
         f"{options.actions} actions with seed {options.seed}: "
         f"{len(monkey.problems.found)} problems; longest pause "
-        f"{monkey.pauses.longest:.2f} s; runs: "
+        f"{monkey.pauses.longest:.2f} s, longest computing in one "
+        f"{monkey.pauses.computed:.2f} s; runs: "
         + ", ".join(f"{n} {end}" for end, n in sorted(monkey.ends.items()))
     )
     return int(bool(monkey.problems.found))

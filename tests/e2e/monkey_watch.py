@@ -1,10 +1,9 @@
-"""What is looked at while a monkey plays: errors, pauses, annotations, leftovers."""
+"""What is looked at while a monkey plays: errors, annotations, leftovers."""
 
 from __future__ import annotations
 
 import sys
 import threading
-import time
 import traceback
 import warnings
 import weakref
@@ -13,11 +12,8 @@ from typing import Any
 
 import numpy as np
 import psutil
-from qtpy.QtCore import QTimer, QtMsgType, qInstallMessageHandler
+from qtpy.QtCore import QtMsgType, qInstallMessageHandler
 
-LONG_PAUSE_SECONDS = 3.0
-"""Pauses of the event loop beyond this are told."""
-TICK_MS = 10
 DEFECTS = ("went wrong", "please report", "ended unexpectedly", "Traceback")
 """Words that no sentence for people has unless the program is to blame."""
 OUR_MEMORY = "unetlive_"
@@ -118,32 +114,6 @@ class Problems:
         loud = (QtMsgType.QtWarningMsg, QtMsgType.QtCriticalMsg, QtMsgType.QtFatalMsg)
         if kind in loud and not any(word in str(text) for word in HARMLESS):
             self.add(f"Qt: {text}")
-
-
-class Pauses:
-    """The longest stand-still of the event loop, and during which action."""
-
-    def __init__(self, problems: Problems) -> None:
-        self._problems = problems
-        self.longest = 0.0
-        self.long: list[str] = []
-        self._last, self._computed = time.monotonic(), time.thread_time()
-        self._tick = QTimer()
-        self._tick.setInterval(TICK_MS)
-        self._tick.timeout.connect(self.turned)
-        self._tick.start()
-
-    def turned(self) -> None:
-        now, computed = time.monotonic(), time.thread_time()
-        pause, work = now - self._last, computed - self._computed
-        self._last, self._computed = now, computed
-        self.longest = max(self.longest, pause)
-        if pause > LONG_PAUSE_SECONDS:
-            # Where other programs took the processor, it did not compute for long.
-            self.long.append(
-                f"{pause:.1f} s, computing for {work:.1f} s of them, during "
-                f"{self._problems.doing}"
-            )
 
 
 class Annotations:
