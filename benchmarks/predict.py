@@ -116,7 +116,7 @@ def speed(edge: int, repeat: int) -> dict[str, Any]:
     pixels = np.random.default_rng(0).integers(0, 4000, (edge, edge)).astype(np.uint16)
     source = ImageSource((pixels,), "YX")
     bare_network: Any = fold_batch_norm(make_model().network)
-    layout = memory_format(2)
+    layout = memory_format(device, 2)
     bare_network = bare_network.to(device=device, memory_format=layout)
     core = 1024
     pieces = [
@@ -179,7 +179,7 @@ def monai(
         def work() -> None:
             low, high = np.percentile(image[::4, ::4], [1, 99.8]).astype(np.float32)
             batch = torch.from_numpy((image - low) / (high - low))[None, None]
-            batch = batch.to(device).contiguous(memory_format=memory_format(2))
+            batch = batch.to(device).contiguous(memory_format=memory_format(device, 2))
             with torch.inference_mode(), autocast(device, dtype):
                 inferer(batch, network).argmax(1).to(torch.uint8).cpu().numpy()
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import psutil
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from napari_unet.config import DeviceName, PrecisionName
 from napari_unet.errors import ConfigError
@@ -76,9 +80,165 @@ def _cpu_has_bfloat16() -> bool:
     return False
 
 
-def memory_format(ndim: int) -> torch.memory_format:
-    """Channels-last for 2D or 3D: what tensor cores and oneDNN like best."""
+def memory_format(device: torch.device, ndim: int) -> torch.memory_format:
+    """Channels-last for 2D or 3D: what tensor cores and oneDNN like best.
+
+    Not on MPS: there it is no faster, and several versions of torch fail at it, or give
+    wrong numbers without a word.
+    """
+    if device.type == "mps":
+        return torch.contiguous_format
     return torch.channels_last if ndim == 2 else torch.channels_last_3d
+
+
+# What a device can compute -----------------------------------------------------------
+
+PROBE_SIZE = 8
+"""Edge of the images on which operations are tried, in voxels."""
+PROBE_ERROR = 0.02
+"""Largest difference from the CPU, over the largest value; TF32 stays far below."""
+
+
+class _Resampling(nn.Module):
+    """What augmentation does to a batch of patches."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        n, ndim = image.shape[0], image.ndim - 2
+        turn = torch.eye(ndim, ndim + 1).mul(0.9).expand(n, -1, -1)
+        size = list(image.shape)
+        grid = F.affine_grid(turn.to(image.device), size, align_corners=False)
+        how: dict[str, Any] = {"align_corners": False}
+        smooth = F.grid_sample(image, grid, padding_mode="reflection", **how)
+        return smooth + F.grid_sample(image, grid, mode="nearest", **how)
+
+
+def _layers(*kinds: Callable[..., Any]) -> Callable[[int], nn.Module]:
+    """A network of layers that are made for a number of dimensions."""
+    return lambda ndim: nn.Sequential(*(kind(ndim) for kind in kinds))
+
+
+def _convolutions(ndim: int) -> nn.Module:
+    conv: Any = {2: nn.Conv2d, 3: nn.Conv3d}[ndim]
+    norm: Any = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[ndim]
+    # Some errors show only with certain numbers of channels.
+    return nn.Sequential(
+        conv(1, 8, 3, padding=1, bias=False), norm(8), nn.ReLU(),
+        conv(8, 32, 3, stride=2, padding=1, bias=False), norm(32), nn.ReLU(),
+        conv(32, 32, 3, padding=2, dilation=2), conv(32, 4, 1),
+    )  # fmt: skip
+
+
+OPERATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "convolutions": _convolutions,
+    "transposed convolutions": _layers(
+        lambda n: {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}[n](1, 4, 2, 2)
+    ),
+    "pooling": _layers(lambda n: {2: nn.MaxPool2d, 3: nn.MaxPool3d}[n](2)),
+    "averages": _layers(lambda n: {2: nn.AvgPool2d, 3: nn.AvgPool3d}[n](2)),
+    "enlarging": _layers(
+        lambda n: nn.Upsample(scale_factor=2.0, mode={2: "bilinear", 3: "trilinear"}[n])
+    ),
+    "borders": _layers(
+        lambda n: {2: nn.ReflectionPad2d, 3: nn.ReflectionPad3d}[n](2),
+        lambda n: {2: nn.ReplicationPad2d, 3: nn.ReplicationPad3d}[n](1),
+    ),
+    "resampling": _layers(lambda n: _Resampling()),
+}
+"""What networks and training are made of, in words."""
+
+_computes: dict[tuple[str, int, str], bool] = {}
+
+
+def lacking(device: torch.device, ndim: int, operations: Iterable[str]) -> list[str]:
+    """Those of `operations` that a device cannot compute, or computes wrongly.
+
+    Each is tried once, forwards and backwards, and compared with the CPU: drivers and
+    versions of torch differ in what they have, and some are wrong without an error.
+    """
+    if device.type == "cpu":
+        return []
+    return [o for o in sorted(operations) if not _known(device, ndim, o)]
+
+
+def _known(device: torch.device, ndim: int, operation: str) -> bool:
+    key = (str(device), ndim, operation)
+    if key not in _computes:
+        try:
+            _computes[key] = _is_right(device, ndim, operation)
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                return True  # it says nothing about the operation
+            _computes[key] = False
+    return _computes[key]
+
+
+def _is_right(device: torch.device, ndim: int, operation: str) -> bool:
+    """Whether an operation gives what it gives on the CPU."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = OPERATIONS[operation](ndim)
+        image = torch.randn(2, 1, *[PROBE_SIZE] * ndim)
+    expected = _tried(layers, image, torch.device("cpu"))
+    found = _tried(deepcopy(layers), image, device)
+    return all(
+        bool((f - e).abs().max() <= PROBE_ERROR * e.abs().max())
+        for f, e in zip(found, expected, strict=True)
+    )
+
+
+def _tried(layers: nn.Module, image: Tensor, device: torch.device) -> list[Tensor]:
+    """Output, and gradients of the image and of the weights, on the CPU."""
+    how: Any = {
+        "device": device,
+        "memory_format": memory_format(device, image.ndim - 2),
+    }
+    moved = layers.to(**how)
+    seen = image.to(**how).requires_grad_()
+    out = moved(seen)
+    slopes = torch.autograd.grad(out.square().sum(), [seen, *moved.parameters()])
+    return [t.detach().float().cpu() for t in (out, *slopes)]
+
+
+def device_for(
+    name: DeviceName, ndim: int, operations: Iterable[str]
+) -> tuple[torch.device, str]:
+    """The device for a network of `ndim` dimensions that consists of `operations`.
+
+    Where the device lacks one of them, it is the CPU: going to the CPU and back for
+    each such layer would be slower than staying there.
+
+    Returns
+    -------
+    device : torch.device
+    note : str
+        What to tell the user; empty where all is well.
+
+    Raises
+    ------
+    ConfigError
+        If the device that was asked for by its name is not there, or lacks something.
+    """
+    device = pick_device(name)
+    missing = lacking(device, ndim, operations)
+    if not missing:
+        return device, ""
+    why = (
+        f"{title(device)} cannot compute {ndim}D {' and '.join(missing)} with torch "
+        f"{torch.__version__}"
+    )
+    if name != "auto":
+        raise ConfigError(f"{why}: choose 'auto' or 'cpu', or install a newer torch.")
+    note = f"{why}, so the CPU is used: a newer torch or system may help."
+    return torch.device("cpu"), note
+
+
+def title(device: torch.device) -> str:
+    """The name of a device for people."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return {"mps": "The Apple GPU (MPS)", "cpu": "The CPU"}.get(
+        device.type, str(device)
+    )
 
 
 def free_memory(device: torch.device) -> int:

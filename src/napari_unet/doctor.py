@@ -80,6 +80,7 @@ def report(
         _napari,
         _qt,
         _device,
+        _operations,
         _nvidia,
         _card_memory,
         _memory,
@@ -254,6 +255,26 @@ def _device() -> Finding:
             "bad",
             f"Run: {_pip('install --force-reinstall torch')}",
         )
+
+
+def _operations() -> Finding | None:
+    """What the graphics card cannot compute, so that the CPU has to."""
+    try:
+        from napari_unet.device import OPERATIONS, lacking, pick_device
+
+        device = pick_device()
+        missing = {n: lacking(device, n, OPERATIONS) for n in (2, 3)}
+    except Exception:  # noqa: BLE001 - told by the finding on the device
+        return None
+    words = [f"{n}D {' and '.join(what)}" for n, what in missing.items() if what]
+    if not words:
+        return None
+    return Finding(
+        "Missing on the card",
+        f"{'; '.join(words)}: networks that need them run on the CPU",
+        "warn",
+        f"Update the system, and run: {_pip('install --upgrade torch')}",
+    )
 
 
 def _nvidia() -> Finding | None:

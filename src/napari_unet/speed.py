@@ -63,7 +63,7 @@ def measure_speed(
     """
     device = pick_device()
     precision = pick_precision(device)
-    form = memory_format(2)
+    form = memory_format(device, 2)
     kind: Literal["cpu", "gpu"] = "cpu" if device.type == "cpu" else "gpu"
     request = NetworkRequest(1, 2, (size, size), (1.0, 1.0), kind)
     network = build_network(design_network("unet", request)[0])

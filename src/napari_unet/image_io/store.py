@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from napari_unet.errors import DataError
 from napari_unet.image_io.raw import RawImage
-from napari_unet.units import unit_name
+from napari_unet.units import METRES, unit_name
 
 MARKERS = (".zarray", ".zgroup", "zarr.json", ".zmetadata")
 """Files that make a folder a zarr store."""
@@ -22,10 +23,34 @@ class PixelSize:
     size: float
     unit: str
 
-    def distance(self, image: RawImage) -> float:
-        """How far off the pixels of an image are: 0 for equal ones, 1 for e-fold."""
+    def share(self, image: RawImage) -> float | None:
+        """How many of these pixels one of an image is long; None if not known."""
         found = image.spacing.get("X", image.spacing.get("Y"))
-        return abs(math.log(found / self.size)) if found else math.inf
+        ours, theirs = unit_name(self.unit), unit_name(image.unit)
+        if not found or "pixel" in (ours, theirs):
+            return None
+        if ours == theirs:
+            return found / self.size
+        if ours not in METRES or theirs not in METRES:
+            return None
+        return found * METRES[theirs] / (self.size * METRES[ours])
+
+
+def nearest_level(shares: Sequence[float | None]) -> int:
+    """Which of some resolutions looks most like what a model has learnt from.
+
+    Parameters
+    ----------
+    shares : sequence of float or None
+        Length of their pixels over that of the model's; None to leave one out.
+
+    Returns
+    -------
+    int
+        The first of equals, and 0 where nothing is known.
+    """
+    known = [k for k, share in enumerate(shares) if share]
+    return min(known, key=lambda k: abs(math.log(shares[k] or 1)), default=0)
 
 
 def is_zarr(path: Path) -> bool:
@@ -96,8 +121,7 @@ def _read_multiscale(
     ]
     if near is None:
         return levels[0]
-    known = [level for level in levels if level.unit == near.unit != "pixel"]
-    return min(known, key=near.distance, default=levels[0])
+    return levels[nearest_level([near.share(level) for level in levels])]
 
 
 def _read_level(

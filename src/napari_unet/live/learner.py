@@ -120,7 +120,7 @@ class LiveLearner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             network: Any = build_network(self.plan.network)
-        layout = memory_format(self.source.ndim)
+        layout = memory_format(self.device, self.source.ndim)
         self.network: PixelUNet = network.to(
             device=self.device, memory_format=layout
         ).train()

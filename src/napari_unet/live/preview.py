@@ -39,7 +39,7 @@ class Previewer:
         precision: torch.dtype,
     ) -> None:
         self._device, self._precision, self._task = device, precision, task
-        layout: Any = memory_format(len(network.divisor))
+        layout: Any = memory_format(device, len(network.divisor))
         copy: Any = fold_batch_norm(deepcopy(network))
         self._network = copy.to(device=device, memory_format=layout)
 

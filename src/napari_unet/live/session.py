@@ -17,7 +17,7 @@ from napari_unet.data.normalization import NormalizationInfo, measure_range
 from napari_unet.data.source import ImageSource
 from napari_unet.device import (
     describe,
-    pick_device,
+    device_for,
     pick_precision,
 )
 from napari_unet.errors import DataError
@@ -49,6 +49,7 @@ from napari_unet.live.survey import Survey
 from napari_unet.live.waiting import what_is_missing
 from napari_unet.live.window import Window
 from napari_unet.models.model import Model
+from napari_unet.networks.catalogue import operations_of
 from napari_unet.stopping import Stop, Stopped, never
 from napari_unet.training.checkpoint import Checkpoint
 from napari_unet.training.events import (
@@ -129,7 +130,8 @@ class LiveSession:
         self.source: ImageSource = annotation.source
         self.annotation, self.config = annotation, config
         self.name = name
-        self.device = pick_device(config.device)
+        operations = operations_of("pixel_unet", training=True)
+        self.device, note = device_for(config.device, self.source.ndim, operations)
         self.precision = pick_precision(
             self.device, config.precision, ndim=self.source.ndim
         )
@@ -158,7 +160,7 @@ class LiveSession:
         """Of the last strokes that were learnt."""
         self._new_strokes = False
         self._diverged = self._steady = 0
-        self._notes: list[str] = []
+        self._notes: list[str] = [note] if note else []
         """What is to be told."""
         self._losses: deque[float] = deque(maxlen=10)
         self._clock = Clock()

@@ -15,6 +15,13 @@ GROUP = "napari_unet.networks"
 DEFAULT = "unet"
 LEVELS = frozenset({"base_channels", "levels", "dropout"})
 FIXED = frozenset({"base_channels", "dropout"})
+CONVOLVING = frozenset({"convolutions", "transposed convolutions"})
+POOLING = CONVOLVING | {"pooling"}
+ANY = POOLING | {"averages", "borders", "enlarging"}
+"""Operations of `napari_unet.device`: of networks without and with pooling, and of
+those that are not known."""
+TRAINING = frozenset({"borders", "resampling"})
+"""What augmentation and losses need beside the network."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,8 @@ class NetworkSpec:
     multiple of it and tiles need much context."""
     rate: float = 1.0
     """Learning rate that suits it, over the usual one."""
+    operations: frozenset[str] = POOLING
+    """What a device has to be able to compute, see `napari_unet.device`."""
 
 
 OWN = [
@@ -49,18 +58,21 @@ OWN = [
         "For computers without a graphics card: several times faster, a little less "
         "accurate.",
         "Chaurasia and Culurciello 2017, arXiv:1707.03718",
+        operations=CONVOLVING,
     ),
     NetworkSpec(
         "residual_unet",
         "Residual encoder U-Net",
         "Deeper on the way down: for large data sets and a graphics card.",
         "Isensee et al. 2024, arXiv:2404.09556",
+        operations=CONVOLVING,
     ),
     NetworkSpec(
         "attention_unet",
         "Attention U-Net",
         "Learns where to look: for small structures in large images.",
         "Oktay et al. 2018, arXiv:1804.03999",
+        operations=POOLING | {"enlarging"},
     ),
     NetworkSpec(
         "fusion_unet",
@@ -83,6 +95,7 @@ OWN = [
         "Chen et al. 2018, arXiv:1802.02611",
         FIXED,
         windowed=True,
+        operations=ANY,
     ),
     NetworkSpec(
         "pspnet",
@@ -92,6 +105,7 @@ OWN = [
         "Zhao et al. 2017, arXiv:1612.01105",
         FIXED,
         windowed=True,
+        operations=ANY,
     ),
     NetworkSpec(
         "hrnet",
@@ -99,6 +113,7 @@ OWN = [
         "Keeps several resolutions side by side: structures of very different sizes.",
         "Wang et al. 2020, arXiv:1908.07919",
         FIXED,
+        operations=CONVOLVING | {"enlarging"},
     ),
     NetworkSpec(
         "unet_2015",
@@ -108,6 +123,7 @@ OWN = [
         LEVELS,
         # Without normalisation the usual rate lets the loss grow without bounds.
         rate=0.1,
+        operations=POOLING | {"borders"},
     ),
     NetworkSpec(
         "unet_2016",
@@ -116,6 +132,7 @@ OWN = [
         "a graphics card.",
         "Çiçek et al. 2016, arXiv:1606.06650",
         LEVELS,
+        operations=POOLING | {"borders"},
     ),
 ]
 
@@ -139,11 +156,23 @@ def known_networks() -> dict[str, NetworkSpec]:
     """All networks that can be chosen, by name; those of other packages last."""
     others = {
         name: NetworkSpec(
-            name, name, f"From the package {_package(point)}.", settings=LEVELS
+            name,
+            name,
+            f"From the package {_package(point)}.",
+            settings=LEVELS,
+            operations=ANY,
         )
         for name, point in sorted(foreign_networks().items())
     }
     return own_networks() | others
+
+
+def operations_of(name: str, *, training: bool = False) -> frozenset[str]:
+    """What a device has to be able to compute for a network."""
+    spec = known_networks().get(name)
+    return (ANY if spec is None else spec.operations) | (
+        TRAINING if training else set()
+    )
 
 
 def _package(point: EntryPoint) -> str:

@@ -119,7 +119,7 @@ class Predictor:
 
     def _place(self, device: torch.device, precision: torch.dtype) -> None:
         self.device, self.precision = device, precision
-        self._format = memory_format(self._ndim)
+        self._format = memory_format(device, self._ndim)
         network: Any = self._folded
         if device.type == "cpu":
             fuse_relu(network, precision)

@@ -123,7 +123,7 @@ class Trainer:
         self.plan, self.config, self.team = plan, config, team
         self.sampler, self.validation = sampler, validation
         self.device, self.precision = device, precision
-        self._format = memory_format(len(plan.patch_size))
+        self._format = memory_format(device, len(plan.patch_size))
         self.generator = torch.Generator().manual_seed(team.seed(config.seed))
         # Only what the initial weights draw from: the caller's random state stays.
         with torch.random.fork_rng(devices=[]):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from magicgui.widgets import ComboBox
 from psygnal import Signal
 from qtpy.QtWidgets import QFormLayout
 
 from napari_unet.data.masks import mask_of
-from napari_unet.data.source import ImageSource
+from napari_unet.data.source import ArrayLike, ImageSource
 from napari_unet.widgets.box_layer import is_preview
-from napari_unet.widgets.readings import layer_shape, level_zero
 from napari_unet.widgets.style import narrow
 
 if TYPE_CHECKING:
@@ -56,8 +57,14 @@ class MaskChoice:
         if before is not None and before not in offered:
             self.changed.emit()
 
-    def array(self, image: ImageSource) -> Any:
+    def array(self, image: ImageSource, full: Sequence[int] = ()) -> Any:
         """The mask along the axes of the image's labels; None where none is chosen.
+
+        Parameters
+        ----------
+        image : ImageSource
+        full : sequence of int
+            Shape of its labels in full resolution, where `image` is a smaller one.
 
         Raises
         ------
@@ -67,11 +74,54 @@ class MaskChoice:
         layer: Labels | None = self.layer.value
         if layer is None:
             return None
-        array = level_zero(layer)
-        if tuple(layer_shape(layer)) == image.labels_shape:
+        wanted, levels = image.labels_shape, layer.data if layer.multiscale else ()
+        fitting = [a for a in levels if tuple(int(n) for n in a.shape) == wanted]
+        array: ArrayLike = fitting[0] if fitting else layer.data
+        if layer.multiscale and not fitting:
+            array = layer.data[0]
+        found = tuple(int(n) for n in array.shape)
+        if found == wanted:
             return array
+        if full and found in (tuple(full), tuple(full)[-image.ndim :]):
+            array = NearestArray(array, wanted[len(wanted) - len(found) :])
         (whole,) = mask_of(array, image).arrays
         return whole
 
     def _on_layer(self, _: Any = None) -> None:
         self.changed.emit()
+
+
+class NearestArray:
+    """An array in a smaller grid over the same image: the pixel nearest to each middle.
+
+    Parameters
+    ----------
+    array : array-like
+    shape : sequence of int
+        Of the smaller grid, with as many axes.
+    """
+
+    def __init__(self, array: ArrayLike, shape: Sequence[int]) -> None:
+        self._array, self.shape = array, tuple(shape)
+        self.dtype: np.dtype[Any] = np.dtype(array.dtype)
+
+    def __getitem__(self, key: Any, /) -> Any:
+        """A region: slices without steps, and whole numbers."""
+        keys = key if isinstance(key, tuple) else (key,)
+        keys = tuple(k for k in keys if k is not Ellipsis)
+        keys += (slice(None),) * (len(self.shape) - len(keys))
+        spans, places = [], []
+        for k, n, m in zip(keys, self._array.shape, self.shape, strict=True):
+            index = np.atleast_1d(np.arange(m)[k])
+            position = (2 * index + 1) * int(n) // (2 * m)
+            low = int(position.min(initial=int(n)))
+            spans.append(slice(low, int(position.max(initial=-1)) + 1))
+            places.append(position - low)
+        part = np.asarray(self._array[tuple(spans)])[np.ix_(*places)]
+        whole = [0 if not isinstance(k, slice) else slice(None) for k in keys]
+        return part[tuple(whole)]
+
+    def __array__(
+        self, dtype: np.dtype[Any] | None = None, copy: bool | None = None
+    ) -> Any:
+        return np.asarray(self[...], dtype)

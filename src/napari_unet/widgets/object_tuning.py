@@ -17,7 +17,7 @@ from napari_unet.widgets.box_layer import PREVIEW_METADATA
 from napari_unet.widgets.dock import make_form
 from napari_unet.widgets.navigation import camera_of
 from napari_unet.widgets.object_controls import ObjectControls
-from napari_unet.widgets.placement import displayed_box
+from napari_unet.widgets.predict_level import seen_box
 from napari_unet.widgets.prediction_run import Box, PredictionRequest
 from napari_unet.widgets.style import Colors, Message, Tone
 from napari_unet.widgets.tuning_run import KeepRun, TuningRun, view_request
@@ -205,7 +205,7 @@ class ObjectTuning(QWidget):
         layer = request.shown_layer
         if layer is None:
             raise RuntimeError("the request does not know its layer")
-        return displayed_box(layer, request.image.reading, self._viewer.dims)
+        return seen_box(layer, request.image, self._viewer.dims)
 
     def _on_moved(self) -> None:
         if not self.preview.isChecked():
@@ -328,6 +328,7 @@ def _differs(one: PredictionRequest, other: PredictionRequest) -> bool:
     return (
         not same_layers
         or one.image.reading != other.image.reading
+        or one.image.voxel_size != other.image.voxel_size  # another resolution
         or one.model_path != other.model_path
         or (one.views, one.resample) != (other.views, other.resample)
     )

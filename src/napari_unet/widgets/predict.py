@@ -22,7 +22,8 @@ from napari_unet.widgets.limit_box import LimitBox
 from napari_unet.widgets.mask_choice import MaskChoice
 from napari_unet.widgets.model_section import NOT_ALLOWED, ModelSection, image_kinds
 from napari_unet.widgets.object_tuning import ObjectTuning
-from napari_unet.widgets.placement import displayed_box, result_layer
+from napari_unet.widgets.placement import result_layer
+from napari_unet.widgets.predict_level import LevelChoice, on_level, seen_box
 from napari_unet.widgets.predict_region import RegionEditor
 from napari_unet.widgets.predict_stream import PredictionStream, look_of
 from napari_unet.widgets.prediction_run import (
@@ -67,6 +68,7 @@ class PredictWidget(DockWidget):
         form = self.add_form()
         self.image = ImageSection(self.viewer, form)
         self.model = ModelSection(form, news)
+        self.level = LevelChoice(form)
         self.region = ComboBox(
             choices=REGIONS,
             value="whole",
@@ -126,6 +128,7 @@ class PredictWidget(DockWidget):
         self.tuning.kept.connect(self.model.refresh)
         self.image.changed.connect(self._on_image)
         self.model.changed.connect(self.check)
+        self.level.changed.connect(self.check)
         self.region.changed.connect(self._on_region)
         self.limit.changed.connect(self.check)
         self.probabilities.changed.connect(self.check)
@@ -148,26 +151,27 @@ class PredictWidget(DockWidget):
 
         path, info = self.model.path(), self.model.info()
         self.image.for_model(info.ndim, info.n_channels)
-        image = self.image.snapshot()
-        problem = model_problem(info, image.source)
+        layers, whole = self.image.layers(), self.image.snapshot()
+        problem = model_problem(info, whole.source)
         if problem:
             raise DataError(problem)
+        image = self.level.chosen(layers, whole, info)
         if self.resample.value:
             from napari_unet.prediction.resampling import Resampling
 
             Resampling.between(info, image.source)  # says which size is not known
         box = None
         if self.region.value == "view":
-            layer = self.image.layers()[0]
-            box = displayed_box(layer, image.reading, self.viewer.dims)
+            box = seen_box(layers[0], image, self.viewer.dims)
         elif self.region.value == "box":
             box = self.limit.box
             if box is None:
                 raise DataError("There is no box: choose the region again to draw one.")
+            box = on_level(box, layers[0], image)
         large = box is None and too_large_for_memory(image.source)
         group = None
         if large and self.into_image and info.task != "regression":
-            group = ome_zarr_of(self.image.layers()[0])
+            group = ome_zarr_of(layers[0])
         return PredictionRequest(
             image=image,
             model_path=path,
@@ -179,9 +183,9 @@ class PredictWidget(DockWidget):
             store_group=group,
             resample=bool(self.resample.value),
             objects=self.tuning.wishes() if info.task == "objects" else {},
-            mask=self.outside.array(image.source),
+            mask=self.outside.array(image.source, whole.source.labels_shape),
             allow_code=self.model.code_allowed,
-            layers=(*self.image.layers(), self.outside.layer.value),
+            layers=(*layers, self.outside.layer.value),
         )
 
     def _recipe(self) -> Callable[[], Recipe]:
@@ -236,6 +240,7 @@ class PredictWidget(DockWidget):
 
     def _on_image(self) -> None:
         self.model.offer(image_kinds(self.image.layers()))
+        self.level.offer(self.image.layers())
         self._aim()
         self.check()
 
@@ -316,6 +321,7 @@ class PredictWidget(DockWidget):
         colors = super().apply_theme()
         self.panel.set_colors(colors)
         self.where.set_colors(colors)
+        self.level.set_colors(colors)
         self.editor.set_colors(colors)
         self.recipe.set_colors(colors)
         self.tuning.set_colors(colors)

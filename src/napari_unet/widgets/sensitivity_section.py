@@ -10,7 +10,9 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.errors import UserError
 from napari_unet.widgets.box_layer import PREVIEW_METADATA
+from napari_unet.widgets.predict_level import on_level
 from napari_unet.widgets.prediction_run import PredictionRequest
+from napari_unet.widgets.readings import layer_shape
 from napari_unet.widgets.sensitivity_run import SensitivityRun
 from napari_unet.widgets.style import Colors, Message
 
@@ -105,13 +107,14 @@ class SensitivitySection(QWidget):
             return
         layer = request.shown_layer
         voxel = np.round(layer.world_to_data(position)).astype(int)
+        shape = layer_shape(layer)
         if request.image.reading.axes[0] == "C":
-            voxel = voxel[1:]
-        shape = request.image.source.labels_shape
+            voxel, shape = voxel[1:], shape[1:]
         if not all(0 <= v < n for v, n in zip(voxel, shape, strict=True)):
             self.message.say("That is outside of the image: click inside it.")
             return
-        self.run.start(request, voxel.tolist())
+        box = on_level(tuple((int(v), int(v) + 1) for v in voxel), layer, request.image)
+        self.run.start(request, [start for start, _ in box])
 
     def _on_ended(self) -> None:
         result = self.run.result

@@ -17,11 +17,11 @@ from napari_unet.data.annotation import Annotation
 from napari_unet.data.classes import ClassInfo
 from napari_unet.data.normalization import measure_range
 from napari_unet.data.source import ImageSource
-from napari_unet.device import autocast, is_out_of_memory, pick_device, pick_precision
+from napari_unet.device import autocast, device_for, is_out_of_memory, pick_precision
 from napari_unet.errors import ConfigError, UserError
 from napari_unet.models.model import Model
 from napari_unet.networks.blocks import fold_batch_norm
-from napari_unet.networks.catalogue import known_networks
+from napari_unet.networks.catalogue import known_networks, operations_of
 from napari_unet.networks.facts import network_facts
 from napari_unet.prediction.memory import measure_bytes_per_voxel
 from napari_unet.prediction.predictor import Predictor, TileMaps
@@ -203,7 +203,8 @@ def _measured(
     curve: list[tuple[float, float]],
     source: ImageSource,
 ) -> NetworkResult:
-    device = pick_device(config.device)
+    operations = operations_of(config.network)
+    device, _ = device_for(config.device, source.ndim, operations)
     precision = pick_precision(device, config.precision)
     predictor = Predictor(model.network, config.task, device, precision)
     intensity = measure_range(source, model.info.normalization)

@@ -11,10 +11,11 @@ from napari_unet.config import DeviceName, PrecisionName
 from napari_unet.data.checks import model_problem
 from napari_unet.data.masks import mask_of
 from napari_unet.data.source import ArrayLike, ImageSource
-from napari_unet.device import pick_device, pick_precision
+from napari_unet.device import device_for, pick_precision
 from napari_unet.errors import ConfigError, DataError
 from napari_unet.models.info import ModelInfo
 from napari_unet.models.model import Model
+from napari_unet.networks.catalogue import operations_of
 from napari_unet.prediction.predictor import Predictor
 from napari_unet.prediction.resampling import Resampling, relative_size
 from napari_unet.segmentation.settings import DecoderInfo, ObjectSettings
@@ -74,7 +75,9 @@ def prepare(
     """
     check_fit(model, image)
     resampling = Resampling.between(model.info, image) if options.resample else None
-    device = pick_device(options.device)
+    operations = operations_of(model.info.network.name)
+    device, note = device_for(options.device, image.ndim, operations)
+    size = None if options.resample else pixel_size_advice(model.info, image)
     return Prepared(
         model,
         _tuned(_on_grid(model.info, resampling), image, options.objects),
@@ -89,7 +92,7 @@ def prepare(
             views=options.views,
             temperature=model.info.calibration.temperature,
         ),
-        None if options.resample else pixel_size_advice(model.info, image),
+        " ".join(filter(None, (note, size))) or None,
         None if mask is None else mask_of(mask, image),
     )
 

@@ -17,9 +17,10 @@ from torch.nn import functional as F
 from napari_unet.config import DeviceName
 from napari_unet.data.normalization import IntensityRange, measure_range
 from napari_unet.data.source import Box, ImageSource
-from napari_unet.device import pick_device
+from napari_unet.device import device_for
 from napari_unet.errors import DataError
 from napari_unet.models.model import Model
+from napari_unet.networks.catalogue import operations_of
 from napari_unet.networks.registry import Network
 from napari_unet.prediction.blocks import inside
 from napari_unet.prediction.predictor import Predictor, TileMaps
@@ -99,7 +100,8 @@ def sensitivity(
         0 <= p < n for p, n in zip(point, shape, strict=True)
     ):
         raise DataError("The point lies outside of the image: choose one inside.")
-    chosen = pick_device(device)
+    operations = operations_of(model.info.network.name)
+    chosen, _ = device_for(device, source.ndim, operations)
     intensity = measure_range(source, model.info.normalization)
     near = _grown(tuple((p, p + 1) for p in point), AROUND[source.ndim], shape)
     region, channel, what = _under(

@@ -27,8 +27,8 @@ from napari_unet.data.sampling import PatchSampler, Region
 from napari_unet.data.split import Part, Split, split_annotations, whole_parts
 from napari_unet.device import (
     describe,
+    device_for,
     free_memory,
-    pick_device,
     pick_precision,
     versions,
 )
@@ -38,6 +38,7 @@ from napari_unet.models.example import Example, example_from
 from napari_unet.models.info import CalibrationInfo, ModelInfo, TrainingSummary
 from napari_unet.models.model import Model
 from napari_unet.models.provenance import data_fingerprint
+from napari_unet.networks.catalogue import operations_of
 from napari_unet.segmentation.settings import DecoderInfo
 from napari_unet.stopping import Stop, never
 from napari_unet.training.checkpoint import Checkpoint
@@ -204,7 +205,10 @@ class TrainingSetup:
                 pairs, config.task, config.validation_fraction, config.seed
             )
         notes = [split.note] if split.note else []
-        device = pick_device(config.device)
+        device, note = device_for(
+            config.device, pairs[0].source.ndim, _operations(config, start)
+        )
+        notes += [note] if note else []
         n_outputs = {"objects": 2, "regression": 1}.get(config.task, len(known))
         annotated = _annotated(counts, known, background, config)
         plan = make_plan(
@@ -356,6 +360,12 @@ class TrainingSetup:
         if errors is None or not errors.pixels:
             return {}
         return {"MAE": errors.mae, "RMSE": errors.rmse}
+
+
+def _operations(config: TrainingConfig, start: Model | None) -> frozenset[str]:
+    """What the device has to be able to compute."""
+    names = [config.network, *([] if start is None else [start.info.network.name])]
+    return frozenset().union(*(operations_of(n, training=True) for n in names))
 
 
 def _check_alike(annotations: Sequence[Annotation]) -> None:
