@@ -10,9 +10,6 @@ import tifffile
 
 from napari_unet.cli import main
 from napari_unet.image_io import read_image
-from napari_unet.tracking import linking
-
-pytest.importorskip("laptrack")
 
 
 @pytest.fixture
@@ -93,14 +90,3 @@ def test_no_file_is_replaced_without_leave(
     assert main(["track", str(movie), "--output", str(output), "--overwrite"]) == 0
     assert main(["track", str(movie), "--output", str(tmp_path / "out.png")]) == 1
     assert "ends in .tif" in capsys.readouterr().err
-
-
-def test_a_missing_package_is_told(
-    movie: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(linking, "find_spec", lambda name: None)
-    assert main(["track", str(movie), "--output", str(tmp_path / "out.tif")]) == 1
-    assert "[tracking]" in capsys.readouterr().err

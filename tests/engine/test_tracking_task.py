@@ -13,8 +13,6 @@ from napari_unet.engine.tracking_task import track
 from napari_unet.sample_timelapse import nuclei_timelapse, unlinked
 from napari_unet.tracking import track as track_labels
 
-pytest.importorskip("laptrack")
-
 
 def context(labels: Any, stop: threading.Event | None = None) -> tuple[Any, list[Any]]:
     events: list[dict[str, Any]] = []

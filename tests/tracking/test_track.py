@@ -17,9 +17,7 @@ from napari_unet.errors import ConfigError, DataError
 from napari_unet.generators import exhaust
 from napari_unet.sample_timelapse import nuclei_timelapse, unlinked
 from napari_unet.stopping import Stopped
-from napari_unet.tracking import Film, follow, linking, relabel, track
-
-pytest.importorskip("laptrack")
+from napari_unet.tracking import Film, follow, relabel, track
 
 
 def squares(*frames: dict[int, tuple[int, int]], side: int = 6) -> Any:
@@ -227,16 +225,10 @@ def test_a_stop_is_asked_for_every_frame() -> None:
     assert len(asked) == 8
 
 
-def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linking, "find_spec", lambda name: None)
-    with pytest.raises(linking.MissingPackageError, match=r"\[tracking\]"):
-        track(squares({1: (2, 2)}, {1: (2, 2)}))
-
-
 def test_nothing_heavy_is_loaded_before_it_is_needed() -> None:
     code = (
         "import sys, napari_unet.tracking\n"
-        "heavy = {'torch', 'laptrack', 'pandas', 'sklearn', 'napari', 'scipy'}\n"
+        "heavy = {'torch', 'pandas', 'sklearn', 'napari', 'scipy'}\n"
         "sys.exit(' '.join(heavy & {m.partition('.')[0] for m in sys.modules}) or 0)"
     )
     run = subprocess.run(

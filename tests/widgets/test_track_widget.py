@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 from napari.layers import Labels, Tracks
 
-from napari_unet.tracking import linking
 from napari_unet.widgets.track import TrackWidget
 
 pytestmark = pytest.mark.viewer
 
-pytest.importorskip("laptrack")
 
 MOVIE = np.pad(np.ones((4, 3, 3), np.int32), ((0, 0), (2, 5), (2, 5)))
 
@@ -154,15 +152,6 @@ def test_layers_that_cannot_be_followed_are_told(
 def test_a_viewer_without_labels_is_told(widget: TrackWidget) -> None:
     widget.viewer.add_image(np.zeros((3, 8, 8)))
     assert "There is no Labels layer" in problem(widget)
-
-
-def test_a_missing_package_is_told_beside_the_button(
-    widget: TrackWidget, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    widget.viewer.add_labels(MOVIE.copy())
-    monkeypatch.setattr(linking, "find_spec", lambda name: None)
-    assert 'pip install "napari-unet-live[tracking]"' in problem(widget)
-    assert not widget.panel.button.isEnabled()
 
 
 def test_a_stopped_run_adds_nothing(widget: TrackWidget, engine: Any) -> None:

@@ -14,14 +14,12 @@ from napari_unet.errors import DataError
 from napari_unet.generators import exhaust
 from napari_unet.image_io import read_image, read_labels, write_labels
 from napari_unet.tracking import Film, FrameDone, follow, relabel
-from napari_unet.tracking.linking import check_installed
 
 TIFF = (".tif", ".tiff")
 
 
 def run(options: argparse.Namespace) -> int:
     """Link the objects of one time-lapse, and write labels and table."""
-    check_installed()
     _protect(options)
     config = checked(
         TrackingConfig,

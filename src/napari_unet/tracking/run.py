@@ -16,13 +16,8 @@ from napari_unet.errors import DataError
 from napari_unet.generators import exhaust
 from napari_unet.stopping import Stop, Stopped, never, unless_stopped
 from napari_unet.tracking.frames import FrameObjects, describe, number, overlap
-from napari_unet.tracking.linking import (
-    DIAMETERS,
-    Edge,
-    check_installed,
-    join_pieces,
-    link_frames,
-)
+from napari_unet.tracking.joining import Edge, join_pieces
+from napari_unet.tracking.linking import DIAMETERS, link_frames
 from napari_unet.tracking.tracks import Tracks, assemble
 
 
@@ -138,11 +133,8 @@ def follow(
         If `stop` said so.
     DataError
         If there is no object.
-    MissingPackageError
-        If LapTrack is not installed.
     """
     config = config or TrackingConfig()
-    check_installed()
     frames: list[FrameObjects] = []
     limit = config.max_distance
     if limit is None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_unet.errors import DataError
 from napari_unet.files import atomic_file
 from napari_unet.tracking.frames import FrameObjects
-from napari_unet.tracking.linking import Edge, Node
+from napari_unet.tracking.joining import Edge, Node
 
 
 @dataclass(frozen=True)

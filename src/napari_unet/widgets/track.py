@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import CheckBox, FloatSpinBox, SpinBox
 
 from napari_unet.errors import UserError
-from napari_unet.tracking.linking import check_installed
 from napari_unet.tracking.run import Film
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.run_dock import RunDock
@@ -79,7 +78,6 @@ class TrackWidget(RunDock):
         UserError
             If something is missing or does not fit; the sentence says what.
         """
-        check_installed()
         layer = self.labels.snapshot()
         Film(layer.arrays[0], layer.source.axes)  # says what is wrong with the labels
         return TrackRequest(

@@ -19,8 +19,7 @@ def add_command(commands: Commands) -> None:
 
 LABELS are numbered in each frame by themselves, as predict writes them. In the output
 an object has one number in all frames, and the daughters of a division have numbers of
-their own. The table has a row for each object and frame. Needs the package laptrack:
-pip install "napari-unet-live[tracking]"
+their own. The table has a row for each object and frame.
 """,
     )
     parser.add_argument(
