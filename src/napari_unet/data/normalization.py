@@ -123,7 +123,7 @@ def _counted_percentiles(
     rank = np.floor(place)
     # The value of rank r (from 0): the first that more than r values do not exceed.
     lower, upper = (
-        np.searchsorted(below, np.minimum(r, values.size - 1), side="right")
+        np.searchsorted(below, np.minimum(r, values.size - 1), "right").astype(float)
         for r in (rank, rank + 1)
     )
     found: NDArray[np.float64] = lower + (place - rank) * (upper - lower)
