@@ -128,7 +128,7 @@ def test_where_a_device_lacks_something_the_cpu_is_used(
     # In 2D, and for a network that does not pool, the card is good enough.
     assert device.device_for("auto", 2, operations_of("unet")) == (MPS, "")
     assert device.device_for("auto", 3, operations_of("light_unet")) == (MPS, "")
-    with pytest.raises(ConfigError, match="3D pooling .* choose 'auto' or 'cpu'"):
+    with pytest.raises(ConfigError, match=r"3D pooling .* choose 'auto' or 'cpu'"):
         device.device_for("mps", 3, operations_of("unet"))
 
 
