@@ -36,7 +36,8 @@ from napari_unet.networks.info import NetworkInfo
 from napari_unet.networks.registry import build_network
 from napari_unet.segmentation.settings import DecoderInfo
 from napari_unet.workflows import TileDone, exhaust, predict
-from napari_unet.workflows.blocks import BlockJob, make_blocks
+from napari_unet.workflows.block_job import BlockJob
+from napari_unet.workflows.blocks import make_blocks
 from napari_unet.workflows.grids import BLOCK
 from napari_unet.workflows.preparation import Options, prepare
 

@@ -15,7 +15,7 @@ from napari_unet.errors import AnnotationError, ConfigError, DataError, UserErro
 from napari_unet.metrics.objects import match_objects
 from napari_unet.models.model import Model
 from napari_unet.prediction import predictor
-from napari_unet.workflows import TileDone, blocks, exhaust, predict, train
+from napari_unet.workflows import TileDone, block_job, exhaust, predict, train
 
 QUICK = {"device": "cpu", "base_channels": 8, "learning_rate": 5e-3}
 
@@ -146,7 +146,7 @@ def test_stop_does_not_wait_until_objects_are_cut(
         let_go.wait(60)
         return np.ones(foreground.shape, np.int32)
 
-    monkeypatch.setattr(blocks, "decode_objects", endless)
+    monkeypatch.setattr(block_job, "decode_objects", endless)
     image = np.random.default_rng(0).random((40, 40))
     result = exhaust(predict(model, ImageSource((image,), "YX"), stop=cutting.is_set))
     let_go.set()
@@ -162,7 +162,7 @@ def test_errors_while_objects_are_cut_arrive(
     def broken(*_: object, **__: object) -> None:
         raise MemoryError("too large")
 
-    monkeypatch.setattr(blocks, "decode_objects", broken)
+    monkeypatch.setattr(block_job, "decode_objects", broken)
     with pytest.raises(MemoryError, match="too large"):
         exhaust(predict(model, ImageSource((np.zeros((40, 40)),), "YX")))
 

@@ -49,7 +49,9 @@ from napari_unet.training.events import as_message
 from napari_unet.workflows import exhaust, predict_to_store
 from napari_unet.workflows import predict as predict_events
 from napari_unet.workflows import train as train_events
-from napari_unet.workflows.stored import Layout, layout_in_group, resumable_path
+from napari_unet.workflows.known_maps import MapMemory
+from napari_unet.workflows.store_paths import layout_in_group, maps_path, resumable_path
+from napari_unet.workflows.store_plan import Layout, maps_complete
 
 __all__ = [
     "boundaries",
@@ -68,6 +70,9 @@ __all__ = [
     "train_set",
     "tune",
 ]
+
+_maps = MapMemory()
+"""Of the last image whose objects were found: other settings need no network."""
 
 
 def train(context: TaskContext) -> dict[str, Any]:
@@ -174,6 +179,7 @@ def predict(context: TaskContext) -> dict[str, Any]:
         device=params.get("device") or "auto",
         objects=params.get("objects"),
         mask=context_mask(context, source),
+        memory=_maps,
         stop=context.stop_requested,
     )
     result = _forward(events, context)
@@ -189,16 +195,16 @@ def _predict_to_store(context: TaskContext) -> dict[str, Any]:
     params = context.params
     begun = time.monotonic()
     model, source = context_model(context), context_image(context)
+    look = {name: bool(params.get(name)) for name in ("views", "resample")}
     same: dict[str, Any] = {
         "objects": params.get("objects"),
         "mask": context_mask(context, source),
-        **{name: bool(params.get(name)) for name in ("views", "resample")},
+        **look,
     }
     folder, name = Path(params["store_folder"]), params["store_name"]
-    maps = None
-    if params.get("probabilities"):
-        maps_name = f"{name} probabilities"
-        maps = resumable_path(folder, maps_name, model, source, **same)
+    maps = maps_path(folder, f"{name} probabilities", model, source, **look)
+    if not params.get("probabilities") and not maps_complete(Layout(maps, maps)):
+        maps = None
     group = (
         image_group(Path(params["store_group"])) if params.get("store_group") else None
     )

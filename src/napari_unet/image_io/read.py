@@ -93,7 +93,7 @@ def read_raw(
             raise DataError(
                 f"{path} is a folder, not an image: choose a file inside it."
             )
-        return _read_file(path, palette=palette)
+        return _read_file(path, palette=palette, near=near)
     except FileNotFoundError as error:
         raise DataError(f"There is no file {path}: check the path.") from error
     except OSError as error:
@@ -102,12 +102,13 @@ def read_raw(
         ) from error
 
 
-def _read_file(path: Path, *, palette: bool) -> RawImage:
+def _read_file(path: Path, *, palette: bool, near: PixelSize | None) -> RawImage:
     with path.open("rb") as file:
         start = file.read(8)
-    for magic, reader in READERS.items():
-        if start.startswith(magic):
-            return reader(path)
+    if start.startswith(TIFFS):
+        return read_tiff(path, near)
+    if start.startswith(NUMPY):
+        return _read_npy(path)
     if start.startswith(PICTURES):
         return _read_picture(path, palette=palette)
     if not start:
@@ -165,13 +166,8 @@ PLAIN_MODES = {
 
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"GIF8")
 
-READERS: dict[bytes, Callable[[Path], RawImage]] = {
-    b"II*\0": read_tiff,
-    b"MM\0*": read_tiff,
-    b"II+\0": read_tiff,
-    b"MM\0+": read_tiff,
-    b"\x93NUMPY": _read_npy,
-}
+TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+NUMPY = b"\x93NUMPY"
 
 
 def read_labels(path: str | Path, source: ImageSource | None = None) -> ArrayLike:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_unet.data.source import ArrayLike
 from napari_unet.errors import DataError
 from napari_unet.image_io.raw import RawImage
+from napari_unet.image_io.store import PixelSize, nearest_level
 from napari_unet.image_io.tiff_regions import TiffRegions
 from napari_unet.units import METRES, unit_name
 
@@ -32,12 +33,19 @@ SCREEN_PIXEL_UM = 40.0
 """Pixels larger than this are a printing resolution (72 to 600 dpi), not a scale."""
 
 
-def read_tiff(path: Path) -> RawImage:
-    """The first image series of a TIFF, at full resolution.
+def read_tiff(path: Path, near: PixelSize | None = None) -> RawImage:
+    """The first image series of a TIFF, at one of its resolutions.
 
     Uncompressed pixels are memory-mapped. Compressed ones are decoded into memory, or,
     where there are many, piece by piece when they are read. Where that cannot be, the
     image has a note that says so.
+
+    Parameters
+    ----------
+    path : Path
+    near : PixelSize, optional
+        Take the resolution whose pixels are nearest to this size; the full one by
+        default, and where its size is not known.
 
     Raises
     ------
@@ -50,7 +58,16 @@ def read_tiff(path: Path) -> RawImage:
         with _watch_log() as problems, tifffile.TiffFile(path) as tif:
             series = tif.series[0]
             spacing, unit = _scale(tif)
-            array, note = _pixels(path, tif, series)
+            level = 0
+            if near is not None and len(series.levels) > 1 and _decodable(series):
+                scales = [_coarser(spacing, series, each) for each in series.levels]
+                images = [
+                    RawImage(each, "", scale, unit)
+                    for each, scale in zip(series.levels, scales, strict=True)
+                ]
+                level = nearest_level([near.share(image) for image in images])
+                series, spacing = series.levels[level], scales[level]
+            array, note = _pixels(path, tif, series, level)
     except (DataError, OSError):
         raise
     except MemoryError as error:
@@ -101,10 +118,28 @@ def _watch_log() -> Iterator[list[str]]:
         logger.removeHandler(listener)
 
 
-def _pixels(path: Path, tif: Any, series: Any) -> tuple[ArrayLike, str]:
-    """Pixels, and what to know about how they are read."""
+def _coarser(spacing: dict[str, float], full: Any, level: Any) -> dict[str, float]:
+    """Size of the pixels of a resolution, where that of the full one is `spacing`."""
+    return {
+        letter: size
+        * full.shape[full.axes.index(letter)]
+        / level.shape[level.axes.index(letter)]
+        for letter, size in spacing.items()
+        if letter in full.axes and letter in level.axes
+    }
+
+
+def _decodable(series: Any) -> bool:
+    """Whether tifffile itself can decode the pixels."""
     import tifffile
 
+    page = series.keyframe
+    known = int(page.compression) in tifffile.TIFF.DECOMPRESSORS
+    return known and int(page.predictor) in tifffile.TIFF.UNPREDICTORS
+
+
+def _pixels(path: Path, tif: Any, series: Any, level: int) -> tuple[ArrayLike, str]:
+    """Pixels of a resolution, and what to know about how they are read."""
     if series.dataoffset is not None:
         mapped: NDArray[Any] = np.memmap(
             path,
@@ -116,8 +151,7 @@ def _pixels(path: Path, tif: Any, series: Any) -> tuple[ArrayLike, str]:
         return mapped, ""
     page = series.keyframe
     large = series.nbytes > DECODED_BYTES
-    known = int(page.compression) in tifffile.TIFF.DECOMPRESSORS
-    if not known or int(page.predictor) not in tifffile.TIFF.UNPREDICTORS:
+    if not _decodable(series):
         name = getattr(page.compression, "name", "an unknown way")
         note = (
             f"{path.name} is compressed with {name} and has to be decoded as a whole: "
@@ -127,7 +161,7 @@ def _pixels(path: Path, tif: Any, series: Any) -> tuple[ArrayLike, str]:
     if not large:
         decoded: NDArray[Any] = series.asarray(maxworkers=1)
         return decoded, ""
-    regions = TiffRegions(path, 3 if _has_opacity(series) else None)
+    regions = TiffRegions(path, 3 if _has_opacity(series) else None, level)
     if regions.largest_piece <= DECODED_BYTES:
         return regions, ""
     return regions, (

@@ -34,6 +34,8 @@ class TiffRegions:
     path : Path
     colours : int, optional
         Use only so many entries of the last axis: opacity is no channel.
+    level : int
+        Which resolution, the full one first.
 
     Attributes
     ----------
@@ -41,14 +43,14 @@ class TiffRegions:
         Bytes that have to be decoded at once, at least.
     """
 
-    def __init__(self, path: Path, colours: int | None = None) -> None:
+    def __init__(self, path: Path, colours: int | None = None, level: int = 0) -> None:
         import tifffile
         import zarr
 
-        self.path, self.colours = path, colours
+        self.path, self.colours, self.level = path, colours, level
         tif = tifffile.TiffFile(path)
         try:
-            opened = zarr.open(tif.series[0].aszarr(level=0), mode="r")
+            opened = zarr.open(tif.series[0].aszarr(level=level), mode="r")
         except BaseException:
             tif.close()
             raise

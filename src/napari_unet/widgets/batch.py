@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
+from napari_unet.data.source import ImageSource
 from napari_unet.errors import DataError, UserError
 from napari_unet.segmentation.settings import DecoderInfo, object_settings
 from napari_unet.widgets.batch_run import BatchLine, BatchRequest, BatchRun
@@ -254,24 +255,44 @@ def add_pair(viewer: napari.Viewer, line: BatchLine) -> None:
     from napari.layers import Image
 
     from napari_unet.image_io import is_zarr, read_image, read_labels
+    from napari_unet.image_io.store import PixelSize
     from napari_unet.widgets.placement import result_layer
 
     source = read_image(line.image)
     axis = source.axes.index("C") if "C" in source.axes else None
     rgb = axis == len(source.axes) - 1 and source.n_channels == 3
-    scale = dict(zip(source.spatial, source.voxel_size, strict=True))
-    place: dict[str, Any] = {"scale": [scale.get(a, 1.0) for a in source.labels_axes]}
+    place = {"scale": _scale(source)}
     options: dict[str, Any] = {"name": line.image.name, **place}
     if rgb:
         options["rgb"] = True
     elif axis is not None:
-        options["scale"] = [scale.get(a, 1.0) for a in source.axes]
+        options["scale"] = [*place["scale"][:axis], 1.0, *place["scale"][axis:]]
     viewer.add_layer(Image(source.arrays[0], **options))
     if line.status != "done":
         return
-    labels: Any = read_labels(line.result, source)
-    if not is_zarr(Path(line.result)):
+    result = Path(line.result)
+    labelled = source
+    if is_zarr(line.image) or line.image.suffix.lower() in (".tif", ".tiff"):
+        # Of several resolutions, the one whose pixels the labels have.
+        made = read_image(result)
+        near = PixelSize(made.voxel_size[-1], made.unit)
+        labelled = read_image(line.image, near=near)
+    labels: Any = read_labels(result, labelled)
+    if not is_zarr(result):
         import numpy as np
 
         labels = np.asarray(labels).astype(np.int32)
-    viewer.add_layer(result_layer(labels, f"{line.image.stem} labels", place))
+    scale = _scale(labelled)
+    # The first large pixel lies where the middle of those is that it stands for.
+    offset = [(b - a) / 2 for a, b in zip(place["scale"], scale, strict=True)]
+    viewer.add_layer(
+        result_layer(
+            labels, f"{line.image.stem} labels", {"scale": scale, "translate": offset}
+        )
+    )
+
+
+def _scale(source: ImageSource) -> list[float]:
+    """Size of a voxel along the axes of the labels."""
+    known = dict(zip(source.spatial, source.voxel_size, strict=True))
+    return [known.get(a, 1.0) for a in source.labels_axes]

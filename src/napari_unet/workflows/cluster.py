@@ -27,21 +27,15 @@ from napari_unet.models.model import Model
 from napari_unet.segmentation.settings import ObjectSettings, as_settings
 from napari_unet.segmentation.stitching import FinalLabels, Matches
 from napari_unet.training.events import Notice
-from napari_unet.workflows.blocks import (
-    BlockJob,
-    TileDone,
-    final_tables,
-    make_blocks,
-    match_blocks,
-)
+from napari_unet.workflows.block_job import BlockJob
+from napari_unet.workflows.blocks import TileDone, make_blocks
 from napari_unet.workflows.preparation import Options, prepare
+from napari_unet.workflows.stitching import final_tables, match_blocks
+from napari_unet.workflows.store_plan import Layout, StorePlan, plan_store
 from napari_unet.workflows.stored import (
-    Layout,
     StoredPrediction,
-    StorePlan,
     finish_store,
     finished_store,
-    plan_store,
     store_job,
 )
 
@@ -226,7 +220,7 @@ def _place(array: Any, name: str) -> tuple[Any, ...]:
         if root is not None:
             return "zarr", str(Path(root).absolute()), str(array.path)
     if isinstance(array, TiffRegions):
-        return "tiff", str(array.path.absolute()), array.colours
+        return "tiff", str(array.path.absolute()), array.colours, array.level
     if isinstance(array, SqueezedArray):
         return "squeezed", _place(array.array, name), array.keep
     # Of a piece of a mapped file, only the place of the whole is known.
@@ -248,7 +242,7 @@ def _open(place: tuple[Any, ...]) -> ArrayLike:
         array: ArrayLike = zarr.open_array(place[1], path=place[2] or None, mode="r")
         return array
     if place[0] == "tiff":
-        return TiffRegions(Path(place[1]), place[2])
+        return TiffRegions(Path(place[1]), *place[2:])
     if place[0] == "squeezed":
         return SqueezedArray(_open(place[1]), place[2])
     _, path, dtype, offset, shape = place

@@ -16,10 +16,13 @@ from napari_unet.models.model import Model
 from napari_unet.segmentation.settings import ObjectSettings, as_settings
 from napari_unet.stopping import Stop, Stopped, never
 from napari_unet.training.events import Notice
-from napari_unet.workflows.blocks import BlockJob, TileDone, make_blocks, stitch_blocks
+from napari_unet.workflows.block_job import BlockJob
+from napari_unet.workflows.blocks import TileDone, make_blocks
 from napari_unet.workflows.grids import grid_in_memory
+from napari_unet.workflows.known_maps import MapMemory
 from napari_unet.workflows.outputs import Outputs
 from napari_unet.workflows.preparation import Options, map_names, prepare
+from napari_unet.workflows.stitching import stitch_blocks
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ def predict(
     precision: PrecisionName = "auto",
     objects: ObjectSettings | Mapping[str, Any] | None = None,
     mask: ImageSource | ArrayLike | None = None,
+    memory: MapMemory | None = None,
     stop: Stop = never,
 ) -> Generator[TileDone | Notice, None, Prediction]:
     """Segment an image; a generator of progress whose return value is the result.
@@ -85,6 +89,9 @@ def predict(
     mask : array or ImageSource, optional
         Where it is 0, nothing is found: labels are 0 and values NaN. Of the axes of the
         labels, or (Z) Y X for all samples alike.
+    memory : MapMemory, optional
+        Keeps the maps of objects: as long as only `objects` or `mask` change, they are
+        cut anew without the network.
     stop : callable
         Asked before every layer of the network and while objects are cut from its
         maps; when it returns True the prediction ends and keeps what is there.
@@ -116,16 +123,20 @@ def predict(
     )
     if values:
         outputs.labels.fill(np.nan)  # what a stopped run leaves out is no value
+    grid = grid_in_memory(prepared, outputs.samples, outputs.box)
+    whole = samples is None and region is None
+    known = memory.about(model, source, options, grid) if memory and whole else None
     job = BlockJob(
         prepared.info,
         prepared.predictor,
         prepared.source,
         measure_range(prepared.source, model.info.normalization),
-        grid_in_memory(prepared, outputs.samples, outputs.box),
+        grid,
         outputs,
         keep_maps=wanted,
         resampling=prepared.resampling,
         mask=prepared.mask,
+        known=known,
         maps_dtype=np.float16 if outputs.maps is None else outputs.maps.dtype,
     )
     complete = True
