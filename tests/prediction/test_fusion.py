@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from napari_unet.networks.blocks import fold_batch_norm
+from napari_unet.networks.design import NetworkRequest
+from napari_unet.networks.registry import build_network, design_network
 from napari_unet.networks.unet import UNet
 from napari_unet.prediction import fusion
-from napari_unet.prediction.fusion import FusedConv, fuse_relu
+from napari_unet.prediction.fusion import Apart, FusedConv, fuse_relu
 
 
 def network(ndim: int) -> torch.nn.Module:
@@ -46,3 +48,32 @@ def test_without_the_operation_nothing_changes(monkeypatch: pytest.MonkeyPatch) 
         net(torch.randn(1, 1, 8, 8))
     finally:
         fusion._works.cache_clear()
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("name", ["unet", "attention_unet", "residual_unet"])
+def test_skips_are_added_in_the_convolution_instead_of_copied(
+    ndim: int, name: str
+) -> None:
+    torch.manual_seed(5)
+    request = NetworkRequest(
+        n_in=2,
+        n_out=2,
+        patch=(32,) * ndim,
+        spacing=(1.0,) * ndim,
+        device="cpu",
+        base_channels=8,
+    )
+    info, divisor = design_network(name, request)
+    plain = fold_batch_norm(build_network(info))
+    torch.nn.init.normal_(plain.head.weight)
+    fused = deepcopy(plain)
+    fuse_relu(fused, torch.float32)
+    if not isinstance(fused.beside, Apart):
+        pytest.skip("this processor or this torch cannot add within a convolution")
+    image = torch.randn(2, 2, *(2 * d for d in divisor))
+    with torch.inference_mode():
+        wanted, found = plain(image), fused(image)
+        again = fused(image[:1])
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(again, wanted[:1], atol=1e-4, rtol=1e-3)

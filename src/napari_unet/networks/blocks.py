@@ -100,6 +100,18 @@ class ConvBlock(nn.Sequential):
         )
 
 
+class Beside(nn.Module):
+    """Maps of the same size, one behind the other as channels, for the next block.
+
+    A layer of its own, since prediction on the CPU does without the copy (see
+    :mod:`napari_unet.prediction.fusion`).
+    """
+
+    def forward(self, skip: Tensor, coarse: Tensor) -> Tensor:
+        """``N C (Z) Y X`` of both."""
+        return torch.cat([skip, coarse], dim=1)
+
+
 def fold_batch_norm(network: nn.Module) -> nn.Module:
     """Fold every batch normalisation into the convolution before it, in place.
 

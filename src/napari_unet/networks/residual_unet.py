@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from napari_unet.networks.base import SegmentationNetwork
-from napari_unet.networks.blocks import CONV, CONV_TRANSPOSE, ConvBlock
+from napari_unet.networks.blocks import CONV, CONV_TRANSPOSE, Beside, ConvBlock
 from napari_unet.networks.reach import Reach
 from napari_unet.networks.resnet import ResidualStage
 
@@ -80,6 +79,7 @@ class ResidualUNet(SegmentationNetwork):
             self.encoder.append(stage)
             reaches.append(reach)
         self.dropout = nn.Dropout(dropout)
+        self.beside = Beside()
         self.ups, self.decoder = nn.ModuleList(), nn.ModuleList()
         for level in reversed(range(len(channels) - 1)):
             stride: Any = tuple(strides[level])
@@ -107,6 +107,6 @@ class ResidualUNet(SegmentationNetwork):
         skips.pop()
         x = self.dropout(x)
         for up, block in zip(self.ups, self.decoder, strict=True):
-            x = block(torch.cat([skips.pop(), up(x)], dim=1))
+            x = block(self.beside(skips.pop(), up(x)))
         out: Tensor = self.head(x)
         return out

@@ -7,13 +7,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from napari_unet.networks.blocks import (
     CONV,
     CONV_TRANSPOSE,
     MAX_POOL,
+    Beside,
     ConvBlock,
     Size,
 )
@@ -100,6 +100,7 @@ class UNet(nn.Module):
         # Without parameters: weights fit networks with and without it.
         self.dropout: nn.Module = nn.Dropout(dropout) if dropout else nn.Identity()
         self.ups = nn.ModuleList()
+        self.beside = Beside()
         self.decoder = nn.ModuleList()
         for level in reversed(range(len(widths) - 1)):
             stride: Any = self.strides[level]
@@ -187,7 +188,7 @@ class UNet(nn.Module):
         x = self.dropout(skips.pop())
         for number, (up, block) in enumerate(zip(self.ups, self.decoder, strict=True)):
             skip = self.skip(number, skips.pop(), x)
-            x = block(torch.cat([skip, up(x)], dim=1))
+            x = block(self.beside(skip, up(x)))
         out: Tensor = self.head(x)
         if self.rescale is not None:
             offset, scale = self.rescale
