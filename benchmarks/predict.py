@@ -32,8 +32,10 @@ from napari_unet.device import autocast, memory_format, pick_device, pick_precis
 from napari_unet.models.info import ModelInfo
 from napari_unet.models.model import Model
 from napari_unet.networks.blocks import fold_batch_norm
+from napari_unet.networks.design import NetworkRequest
 from napari_unet.networks.info import NetworkInfo
-from napari_unet.networks.registry import build_network
+from napari_unet.networks.registry import build_network, design_network
+from napari_unet.prediction.predictor import TILE
 from napari_unet.segmentation.settings import DecoderInfo
 from napari_unet.workflows import TileDone, exhaust, predict
 from napari_unet.workflows.block_job import BlockJob
@@ -50,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="smaller, without 200 GB")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--only", choices=["speed", "memory", "cluster"])
+    parser.add_argument("--only", choices=["speed", "memory", "tiles", "cluster"])
     options = parser.parse_args()
     torch.manual_seed(0)
     figures: dict[str, Any] = {"device": str(pick_device())}
@@ -59,6 +61,8 @@ def main() -> None:
         figures |= objects(1024 if options.quick else 2048)
     if options.only in (None, "memory"):
         figures |= memory([0.5, 2, 8] if options.quick else [2, 20, 200])
+    if options.only in (None, "tiles"):
+        figures |= tiles(1 if options.quick else 3)
     if options.only in (None, "cluster"):
         figures |= scaling(4096 if options.quick else 8192, [1, 2])
         figures |= graph(500 if options.quick else 2000, [1, 4, 16, 64])
@@ -405,6 +409,64 @@ def store_like(model: Model, source: ImageSource, sink: Any) -> BlockJob:
         measure_range(source, model.info.normalization),
         BlockGrid([0], box, BLOCK[2], (0, 0)),
         sink,
+    )
+
+
+def tiles(rounds: int) -> dict[str, Any]:
+    """Read to classes, by edge of the tiles: shortest time of some rounds.
+
+    One size after the other in each round, so that all of them have the same neighbours
+    on the machine.
+    """
+    device = pick_device()
+    kind = "cpu" if device.type == "cpu" else "gpu"
+    figures: dict[str, Any] = {}
+    for model, shape, edges in (
+        (make_model(), (4096, 4096), (512, 1024, 2048, 4096)),
+        (make_deep_model(), (128, 256, 256), (32, 64, 96, 128, 256)),
+    ):
+        rng = np.random.default_rng(0)
+        pixels = rng.integers(0, 4000, shape, np.uint16)
+        source = ImageSource((pixels,), model.info.spatial)
+        seconds = dict.fromkeys(edges, float("inf"))
+        for _ in range(rounds):
+            for edge in edges:
+                with patch.dict(TILE, {(kind, len(shape)): edge}):
+                    begun = time.perf_counter()
+                    exhaust(predict(model, source))
+                    used = time.perf_counter() - begun
+                seconds[edge] = min(seconds[edge], used)
+                print("tiles", len(shape), edge, round(used, 2), flush=True)
+        best = min(seconds.values())
+        name = f"tiles_{len(shape)}d"
+        figures[f"{name}_s"] = {str(e): round(s, 2) for e, s in seconds.items()}
+        figures[f"{name}_over_best"] = {
+            str(e): round(s / best, 2) for e, s in seconds.items()
+        }
+    return figures
+
+
+def make_deep_model() -> Model:
+    """The U-Net that a small volume gets on this device, with random weights."""
+    device: Any = "cpu" if pick_device().type == "cpu" else "gpu"
+    request = NetworkRequest(
+        n_in=1,
+        n_out=2,
+        patch=(48, 48, 48),
+        spacing=(1.0, 1.0, 1.0),
+        device=device,
+    )
+    network, _ = design_network("unet", request)
+    return Model(
+        build_network(network).eval(),
+        ModelInfo(
+            name="benchmark",
+            task="classes",
+            spatial="ZYX",
+            n_channels=1,
+            classes=make_classes([0, 1], 0),
+            network=network,
+        ),
     )
 
 

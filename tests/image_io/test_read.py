@@ -12,6 +12,7 @@ from napari_unet.data.source import ImageSource
 from napari_unet.errors import DataError
 from napari_unet.image_io import read_image, read_labels, tiff_regions
 from napari_unet.image_io import tiff as tiff_module
+from napari_unet.image_io.store import PixelSize
 from napari_unet.image_io.tiff_regions import TiffRegions
 
 RNG = np.random.default_rng(0)
@@ -204,6 +205,38 @@ def test_full_resolution_of_a_pyramid(tmp_path):
         tif.write(data, subifds=1, metadata={"axes": "YX"})
         tif.write(data[::2, ::2], subfiletype=1)
     np.testing.assert_array_equal(read_image(path).read(0)[0], data)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_the_resolution_that_is_nearest_to_a_pixel_size(
+    tmp_path, monkeypatch, compression, lazy
+):
+    if lazy:
+        monkeypatch.setattr(tiff_module, "DECODED_BYTES", 6000)
+        monkeypatch.setattr(tiff_regions, "PIECE_BYTES", 2000)
+    data = pixels(3, 128, 96)
+    path = tmp_path / "a.ome.tif"
+    options = {"tile": (32, 32), "compression": compression}
+    scale = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25, "axes": "ZYX"}
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        tif.write(data, subifds=2, metadata=scale, **options)
+        for step in (2, 4):
+            tif.write(data[:, ::step, ::step], subfiletype=1, **options)
+    for size, unit, step in (
+        (0.2, "micrometer", 1),
+        (450, "nm", 2),
+        (9.0, "micrometer", 4),
+        (9.0, "pixel", 1),
+    ):
+        source = read_image(path, ndim=2, near=PixelSize(size, unit))
+        assert source.voxel_size == (0.25 * step,) * 2
+        assert source.unit == "micrometer"
+        for z in range(3):
+            small = data[z, ::step, ::step]
+            np.testing.assert_array_equal(source.read(z)[0], small)
+            part = source.read(z, ((5, 20), (7, 23)))[0]
+            np.testing.assert_array_equal(part, small[5:20, 7:23])
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "packbits", "tiff_adobe_deflate"])

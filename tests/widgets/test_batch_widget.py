@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from napari.layers import Labels
 
-from napari_unet.widgets.batch import BatchWidget
+from napari_unet.image_io import write_labels
+from napari_unet.widgets.batch import BatchWidget, add_pair
+from napari_unet.widgets.batch_run import BatchLine
 from napari_unet.widgets.session import Session
 
 pytestmark = pytest.mark.viewer
@@ -79,6 +82,33 @@ def test_a_batch_is_followed_and_its_images_can_be_opened(
     assert widget.viewer.layers[-1].data[3, 3] == 7
     widget.open_line(1)
     assert "There is no file" in widget.panel.status.text()
+
+
+def test_labels_of_a_smaller_resolution_lie_over_the_image(
+    widget: BatchWidget, tmp_path: Path
+) -> None:
+    group = zarr.create_group(str(tmp_path / "a.ome.zarr"))
+    datasets = []
+    for level in range(3):
+        group.create_array(str(level), data=np.zeros((80 >> level, 64 >> level)))
+        transform = {"type": "scale", "scale": [0.5 * 2**level] * 2}
+        datasets.append({"path": str(level), "coordinateTransformations": [transform]})
+    axes = [{"name": n, "type": "space", "unit": "micrometer"} for n in "yx"]
+    multiscale = {"axes": axes, "datasets": datasets}
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [multiscale]}
+    labels = tmp_path / "a.tif"
+    write_labels(labels, np.ones((40, 32), int), "YX", (1.0, 1.0), "micrometer")
+    add_pair(
+        widget.viewer, BatchLine(tmp_path / "a.ome.zarr", labels, "done", "", None)
+    )
+    image, found = widget.viewer.layers
+    assert found.data.shape == (40, 32)
+    np.testing.assert_allclose(
+        found.data_to_world((-0.5, -0.5)), image.data_to_world((-0.5, -0.5))
+    )
+    np.testing.assert_allclose(
+        found.data_to_world((39.5, 31.5)), image.data_to_world((79.5, 63.5))
+    )
 
 
 def test_objects_are_adjusted_and_masks_kept_to_as_in_predict(
