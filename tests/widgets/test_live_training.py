@@ -21,6 +21,7 @@ from napari_unet.live.messages import (
     from_plain,
 )
 from napari_unet.widgets.box_layer import is_preview
+from napari_unet.widgets.edit_layers import Original, remember_original
 from napari_unet.widgets.navigation import camera_of
 from napari_unet.widgets.session import Session
 from napari_unet.widgets.train import TrainWidget
@@ -444,6 +445,7 @@ def test_edits_of_a_copy_are_learnt(loop: Loop) -> None:
     assert copy.data.shape == SHAPE
     assert copy.editable
     assert not loop.preview().visible
+    assert (copy.mode, copy.selected_label) == ("paint", 2)  # a class, not napari's 1
     copy.data[12, 24] = 0
     copy.data[60, 90] = 3
     before = loop.annotation.data.copy()
@@ -454,8 +456,37 @@ def test_edits_of_a_copy_are_learnt(loop: Loop) -> None:
     assert np.count_nonzero(after != before) == 2
     loop.next(Strokes)
     np.testing.assert_array_equal(loop.job.outputs["annotation"], after)
+    # The copy would cover what comes of it.
+    assert not copy.visible
+    assert loop.preview().visible
+    assert loop.viewer.layers.selection.active is loop.annotation
     section.learn.click()
     assert "Nothing was changed" in section.note.text()
+
+
+def test_a_result_gives_way_to_the_preview(loop: Loop) -> None:
+    result = loop.viewer.add_labels(np.zeros(SHAPE, np.int32), name="result")
+    box = tuple((0, n) for n in SHAPE)
+    other = loop.viewer.add_labels(np.zeros(SHAPE, np.int32), name="of somebody")
+    remember_original(result, Original(result.data.copy(), box, SHAPE, "classes", {}))
+    loop.viewer.layers.selection.active = result
+    loop.start()
+    assert not result.visible
+    assert other.visible
+    assert "'result' was hidden" in loop.live.notices.text()
+    assert loop.viewer.layers.selection.active is loop.annotation
+
+
+def test_what_the_next_run_will_know_is_hidden_in_this_one(loop: Loop) -> None:
+    widget = loop.widget
+    assert widget.folded.isVisibleTo(widget)
+    loop.start()
+    for part in (widget.folded, widget.name.native, widget.learn.native):
+        assert not part.isVisibleTo(widget)
+    loop.job.end("stopped")
+    loop.qtbot.waitUntil(lambda: loop.live.main.text() == "Train", timeout=LONG)
+    for part in (widget.folded, widget.name.native, widget.learn.native):
+        assert part.isVisibleTo(widget)
 
 
 def test_what_is_shown_can_be_accepted(loop: Loop) -> None:

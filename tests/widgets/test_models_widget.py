@@ -63,7 +63,8 @@ def test_a_model_is_renamed_noted_and_copied(
     widget: ModelsWidget, model_folder: Path
 ) -> None:
     choose(widget, "roots")
-    assert "mean Dice 0.900" in widget.details.facts.text()
+    assert "Pixels that agree: 90 %, on annotation" in widget.details.facts.text()
+    assert "mean Dice 0.900" in widget.details.facts.toolTip()
     widget.details.note.setPlainText("ask Anna")
     widget.details.name.setText("nuclei")
     widget.details.name.editingFinished.emit()

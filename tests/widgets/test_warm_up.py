@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
 import pytest
 
 from napari_unet.widgets import warm_up
+from napari_unet.widgets.annotation_layer import annotation_colors
 
 
 def threads() -> list[threading.Thread]:
@@ -32,6 +34,20 @@ def test_without_numba_there_is_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -
     assert not warm_up._begun.is_set()
 
 
-def test_what_is_compiled_works() -> None:
+def test_a_layer_finds_everything_compiled() -> None:
     pytest.importorskip("numba")
+    from napari.layers import Labels
+    from napari.utils.colormaps import _accelerated_cmap as napari_loops
+
     warm_up._compile()
+    loops = (
+        napari_loops._labels_raw_to_texture_direct_inner_loop,
+        napari_loops._zero_preserving_modulo_inner_loop,
+    )
+    before = [len(loop.signatures) for loop in loops]
+    assert min(before) >= 1
+    for more in ({"colormap": annotation_colors()}, {}):
+        layer = Labels(np.zeros((20, 30), np.int32), **more)
+        layer.paint((5, 5), 2)
+        layer.undo()
+    assert [len(loop.signatures) for loop in loops] == before

@@ -10,6 +10,7 @@ from napari_unet.data.source import ImageSource
 from napari_unet.engine.context import TaskContext, TaskStopped
 from napari_unet.evaluation import tables
 from napari_unet.evaluation.pairs import Pair, find_pairs, make_pair, open_pair
+from napari_unet.evaluation.renumbering import with_numbers_of
 from napari_unet.evaluation.report import PICTURES, report_html
 from napari_unet.evaluation.results import Evaluation
 from napari_unet.evaluation.run import (
@@ -40,6 +41,10 @@ def evaluate(context: TaskContext) -> dict[str, Any]:
     report = params.get("report")
     source = _from_folders if params.get("labels") else _from_layers
     pairs, count, values = source(context, settings)
+    said = ""
+    if count == 1 and settings.task == "classes" and settings.background:
+        pair, said = with_numbers_of(next(pairs), values)
+        pairs = iter([pair])
     made = _followed(
         evaluate_pairs(
             pairs,
@@ -52,6 +57,8 @@ def evaluate(context: TaskContext) -> dict[str, Any]:
         ),
         context,
     )
+    if said:
+        made.notices.insert(0, said)
     if report:
         write_text(Path(report), report_html(made, params["title"]))
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,8 @@ class CorrectionsSection(QWidget):
         self._viewer = viewer
         self._view = view
         self._annotation = annotation
+        self._copies: weakref.WeakSet[Labels] = weakref.WeakSet()
+        """Layers that *Edit* made."""
         self.edit = QPushButton("Edit")
         self.edit.setToolTip("Copy the preview into a layer of its own and correct it")
         self.learn = QPushButton("Learn from my edits")
@@ -117,6 +120,8 @@ class CorrectionsSection(QWidget):
         self._view.show_preview(False)
         self._viewer.add_layer(copy)
         self._viewer.layers.selection.active = copy
+        self._hand_brush(copy, list(values.items()))
+        self._copies.add(copy)
         self.note.say(f"Correct {copy.name!r}, then press Learn from my edits.")
         self.refresh()
         return copy
@@ -134,6 +139,24 @@ class CorrectionsSection(QWidget):
             self.note.say(str(error), "problem")
         else:
             self.note.say(f"{count:,} pixels were added to the annotation.", "quiet")
+            self._go_on(layer, annotation)
+
+    def _hand_brush(self, copy: Labels, values: list[tuple[int, int]]) -> None:
+        """Let the first stroke be a right one: napari begins with label 1."""
+        brush = self._annotation()
+        classes = [shown for shown, _ in values if shown]
+        copy.selected_label = classes[0] if classes else int(copy.data.max()) + 1
+        if brush is not None:
+            copy.brush_size = brush.brush_size
+        copy.mode = "paint"
+
+    def _go_on(self, learnt: Labels, annotation: Labels) -> None:
+        """Show what comes of it: the copy would cover the preview."""
+        if learnt in self._copies and self._view.running:
+            learnt.visible = False
+            self._view.show_preview(True)
+            if annotation in self._viewer.layers:
+                self._viewer.layers.selection.active = annotation
 
     def accept_preview(self, _: bool = False) -> None:
         """Write what the preview shows into the annotation."""

@@ -22,6 +22,7 @@ from napari_unet.widgets.edits import (
     annotation_values,
     class_edits,
     object_edits,
+    region_of_edits,
     smallest_box,
 )
 from napari_unet.widgets.placement import shifted
@@ -165,16 +166,28 @@ def learn_from_edits(layer: Labels, annotation: Labels) -> int:
         )
     if original.task == "classes":
         found = class_edits(original.labels[changed], now[changed], original.values)
-        offset = [
-            start + part.start
-            for (start, _), part in zip(original.box, changed, strict=True)
-        ]
     else:
-        found = object_edits(original.labels, now, next_object(annotation))
-        offset = [start for start, _ in original.box]
+        # Far less than the whole, most often, which would keep the viewer waiting.
+        changed = region_of_edits(original.labels, now, changed)
+        first = next_object(annotation)
+        found = object_edits(original.labels[changed], now[changed], first)
+    offset = [
+        start + part.start
+        for (start, _), part in zip(original.box, changed, strict=True)
+    ]
     count = write(annotation, found, offset)
-    _originals[layer] = replace(original, labels=now.copy())
+    _originals[layer] = replace(original, labels=_known(original.labels, now, changed))
     return count
+
+
+def _known(
+    before: NDArray[Any], now: NDArray[Any], changed: tuple[slice, ...]
+) -> NDArray[Any]:
+    """What is known of a layer once its changes are learnt; ours to write to."""
+    if int(now[changed].max(initial=0)) > np.iinfo(before.dtype).max:
+        return now.copy()
+    before[changed] = now[changed]
+    return before
 
 
 def accept(

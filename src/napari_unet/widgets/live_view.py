@@ -14,6 +14,7 @@ from qtpy.QtCore import QTimer
 from napari_unet.config import Task
 from napari_unet.live.messages import LabelsBox, Preview
 from napari_unet.widgets.annotation_layer import classes_of
+from napari_unet.widgets.edit_layers import original_of
 from napari_unet.widgets.live_run import LiveRequest, LiveRun
 from napari_unet.widgets.navigation import Flash, move_to
 from napari_unet.widgets.placement import displayed_box
@@ -116,15 +117,37 @@ class LiveView:
         self._make_preview(self.scene, request)
         self._run.start(request)
         if self._run.active:
+            self._make_room(self.scene)
             self._view = ViewWatch(self._viewer, self._shown_box)
             self._view.moved.connect(self._look)
             self._view.look()
+
+    def _make_room(self, scene: Scene) -> None:
+        """Hide results of the same image, which would cover the preview."""
+        hidden = []
+        for layer in self._viewer.layers:
+            original = original_of(layer)
+            there = original is not None and original.shape == scene.shape
+            if there and layer.visible and layer is not self._annotation:
+                layer.visible = False
+                hidden.append(repr(layer.name))
+        if hidden:
+            were = "was" if len(hidden) == 1 else "were"
+            self._run.note(
+                f"{' and '.join(hidden)} {were} hidden, so that you see the preview: "
+                "the eye in the layer list shows them again."
+            )
 
     @property
     def annotation(self) -> Labels | None:
         """The layer whose strokes are learnt, while it is in the viewer."""
         layer = self._annotation
         return layer if layer in self._viewer.layers else None
+
+    @property
+    def running(self) -> bool:
+        """Whether a run goes on, whose preview changes."""
+        return self._run.active
 
     @property
     def note(self) -> str:

@@ -25,6 +25,7 @@ from napari_unet.models.library import SUFFIX, list_models, model_folder, model_
 from napari_unet.models.model_file import read_info
 from napari_unet.widgets.layers import snapshot
 from napari_unet.widgets.readings import readings
+from napari_unet.widgets.score_words import exact_score, score_in_words
 from napari_unet.widgets.session import Session
 from napari_unet.widgets.style import Colors, Message, narrow
 
@@ -214,7 +215,9 @@ class ModelSection:
 
     def _on_model(self) -> None:
         try:
-            self.about.say(describe(self.info()))
+            info = self.info()
+            self.about.say(describe(info))
+            self.about.setToolTip(exact_score(info.training))
         except ModelFileError:
             self.about.say("")  # the widget shows the sentence below its button
         self.changed.emit()
@@ -268,9 +271,9 @@ def describe(info: ModelInfo) -> str:
     if info.task == "classes":
         what = ", ".join(c.name for c in info.classes)
     text = f"{info.ndim}D, {channels}: {what}"
-    training = info.training
-    if training.score is not None:
-        text += f"; {training.score_name or 'score'} {training.score:.2f}"
+    score = score_in_words(info.training)
+    if score:
+        text += f"; {score}"
     if info.created:
         text += f"; {info.created[:10]}"
     return text

@@ -12,6 +12,12 @@ from napari_unet.models.library import is_built_in
 from napari_unet.models.library_entries import LibraryEntry, size_text
 from napari_unet.models.model_file import read_cover
 from napari_unet.widgets.dock import make_form
+from napari_unet.widgets.score_words import (
+    HELD_OUT,
+    exact_score,
+    interval_in_words,
+    score_in_words,
+)
 from napari_unet.widgets.style import Colors, Message
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 280, 160
@@ -78,6 +84,8 @@ class ModelDetails(QWidget):
         if not self.note.hasFocus():
             self.note.setPlainText(entry.note)
         self.facts.say(facts(entry), "plain" if entry.info is not None else "problem")
+        exact = "" if entry.info is None else exact_score(entry.info.training)
+        self.facts.setToolTip(exact)
         self._show_picture(entry)
 
     def keep_note(self) -> None:
@@ -122,13 +130,10 @@ def facts(entry: LibraryEntry) -> str:
     what = {"objects": "objects", "regression": "values"}.get(info.task)
     what = what or ", ".join(c.name for c in info.classes)
     lines = [f"Finds {what} in {info.ndim}D images of {channels}"]
-    if training.score is not None:
-        interval = training.intervals.get(training.score_name)
-        between = f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else ""
-        lines.append(
-            f"{training.score_name or 'score'} {training.score:.3f}{between} on the "
-            "held-out part"
-        )
+    score = score_in_words(training)
+    if score:
+        score = f"{score}{interval_in_words(training)}"
+        lines.append(f"{score[0].upper()}{score[1:]}, {HELD_OUT}")
     if training.n_images:
         names = ", ".join(training.images[:SHOWN_IMAGES])
         more = ", …" if len(training.images) > SHOWN_IMAGES else ""

@@ -329,6 +329,8 @@ class TrainWidget(DockWidget):
         painted = project is None
         live = LiveRequest(**values, project=str(folder), painted=painted)
         self.live.view.start(live, images[0], layer)
+        if layer in self.viewer.layers:
+            self.viewer.layers.selection.active = layer
 
     def continue_project(self, folder: Path) -> None:
         """Bring a project back into the viewer, and go on with its run."""
@@ -398,8 +400,12 @@ class TrainWidget(DockWidget):
     def _show_mode(self, _: Any = None) -> None:
         """Show the controls of the run that goes on, or that Train would start."""
         live = isinstance(self.active_run, LiveRun)
-        show_row(self._form, self.learn.native, visible=self.sparse)
+        # What only the next run will know gives its room to the buttons of this one.
+        painting = live and self.active_run.active
+        show_row(self._form, self.learn.native, visible=self.sparse and not painting)
         show_row(self._form, self.preset.native, visible=not live)
+        show_row(self._form, self.name.native, visible=not painting)
+        self.folded.setVisible(not painting)
         self.start_from.show_for(live=live)
         self.advanced.leave_out(NOT_LIVE if live else frozenset())
         self.panel.setVisible(not live)

@@ -1,9 +1,10 @@
 """Work that napari would do at the first stroke, done beside the viewer instead.
 
-A Labels layer with colours of its own needs a dictionary that numba compiles for its
-dtype: one to five seconds in which the viewer would stand still when *New* is pressed
-for the first time, or when the first classes arrive. Where numba is not installed
-napari does without, and so does this.
+From labels to colours napari goes with loops that numba compiles for each dtype and
+number of axes, and with a dictionary that it compiles anew in every program. On a
+computer where napari is new that takes three to ten seconds, in which the viewer would
+stand still when *New* is pressed for the first time, at the first stroke, and at the
+first preview. Where numba is not installed napari does without, and so does this.
 """
 
 from __future__ import annotations
@@ -27,7 +28,15 @@ def warm_up() -> None:
 
 
 def _compile() -> None:
-    from numba import typed, types
+    """Colour a few labels, as layers of ours do, in the order in which they are met."""
+    from napari.utils.colormaps import label_colormap
 
-    table = typed.Dict.empty(key_type=types.int32, value_type=types.uint8)
-    table[np.int32(1)] = np.uint8(1)
+    from napari_unet.widgets.annotation_layer import annotation_colors
+
+    plane, one = np.zeros((2, 2), np.int32), np.int32(1)
+    for colors in (annotation_colors(), label_colormap()):
+        # napari's own name for it may go; then there is nothing to prepare.
+        colored = getattr(colors, "_data_to_texture", None)
+        if colored is not None:
+            colored(plane)
+            colored(one)
