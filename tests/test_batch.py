@@ -169,6 +169,17 @@ def test_the_resolution_that_the_model_knows_is_taken(
     group.attrs["ome"] = {"version": "0.5", "multiscales": [multiscale]}
     (row,) = batch(model, tmp_path / "in", tmp_path / "out")
     assert np.asarray(read_labels(row.result)).shape == (40, 40)
+    whole = np.asarray(read_labels(row.result))
+    # A mask of the full resolution fits.
+    mask = np.zeros((80, 80), np.uint8)
+    mask[:40] = 1
+    tifffile.imwrite(tmp_path / "mask.tif", mask)
+    masked = batch(
+        model, tmp_path / "in", tmp_path / "masked", masks=tmp_path / "mask.tif"
+    )
+    found = np.asarray(read_labels(masked[0].result))
+    np.testing.assert_array_equal(found[:20], whole[:20])
+    assert not found[20:].any()
     # Without a known size it is the full resolution.
     model.info = info.model_copy(update={"unit": "pixel"})
     (row,) = batch(model, tmp_path / "in", tmp_path / "other")

@@ -34,6 +34,7 @@ from napari_unet.image_io import (
 )
 from napari_unet.image_io.labels_group import image_group
 from napari_unet.image_io.store import PixelSize
+from napari_unet.prediction.nearest import NearestArray
 from napari_unet.stopping import Stop, never
 from napari_unet.training.events import Notice
 
@@ -185,7 +186,8 @@ def _segment(
     if problem:
         raise DataError(problem)
     if options.masks is not None:
-        mask = find_mask(options.masks, item.image, source)
+        full = replace(read_image(item.image, options.axes), ndim=source.ndim)
+        mask = find_mask(options.masks, item.image, source, full)
         options = replace(options, how={**(options.how or {}), "mask": mask})
     layout = _layout(model, source, item, output, options)
     if layout is not None:
@@ -212,8 +214,12 @@ def _segment(
     return {"objects": int(result.labels.max(initial=0)) if is_objects else None}
 
 
-def find_mask(masks: Path, image: Path, source: ImageSource) -> ImageSource:
+def find_mask(
+    masks: Path, image: Path, source: ImageSource, full: ImageSource
+) -> ImageSource:
     """The mask of an image: a file, or the one of the image's name in a folder.
+
+    It may be as large as `source` or as the image in `full` resolution.
 
     Raises
     ------
@@ -227,7 +233,12 @@ def find_mask(masks: Path, image: Path, source: ImageSource) -> ImageSource:
         if not named:
             raise DataError(f"There is no mask for {image.name} in {masks}.")
         path = named[0]
-    array = read_labels(path, source)
+    try:
+        array = read_labels(path, source)
+    except DataError:
+        if full.labels_shape == source.labels_shape:
+            raise
+        array = NearestArray(read_labels(path, full), source.labels_shape)
     return ImageSource((array,), source.labels_axes, name=path.name, ndim=source.ndim)
 
 

@@ -12,7 +12,6 @@ import pytest
 import zarr
 from numpy.typing import NDArray
 
-from napari_unet.widgets.mask_choice import NearestArray
 from napari_unet.widgets.predict import PredictWidget
 from napari_unet.widgets.session import Session
 
@@ -209,14 +208,3 @@ def test_masks_of_the_image_fit_each_of_its_resolutions(
     np.testing.assert_array_equal(np.argwhere(seen).min(axis=0), (50, 30))
     np.testing.assert_array_equal(np.argwhere(seen).max(axis=0), (99, 79))
     assert seen.sum() == 50 * 50
-
-
-def test_a_grid_of_nearest_pixels_is_read_piece_by_piece() -> None:
-    whole = np.arange(7 * 11 * 5).reshape(7, 11, 5)
-    small = NearestArray(whole, (3, 11, 2))
-    everything = np.asarray(small)
-    assert everything.shape == (3, 11, 2)
-    np.testing.assert_array_equal(everything, whole[[1, 3, 5]][:, :, [1, 3]])
-    np.testing.assert_array_equal(small[1:3, 4:6], everything[1:3, 4:6])
-    np.testing.assert_array_equal(small[2, :, 1], everything[2, :, 1])
-    assert small[2:2].shape == (0, 11, 2)
