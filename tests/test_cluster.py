@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+import tifffile
 import zarr
 
 from napari_unet.errors import ConfigError, DataError
-from napari_unet.image_io import label_store, read_image, read_labels
+from napari_unet.image_io import label_store, read_image, read_labels, tiff
+from napari_unet.image_io.store import PixelSize
+from napari_unet.prediction.nearest import NearestArray
 from napari_unet.workflows import TileDone, exhaust, grids, predict_to_store
 
 pytest.importorskip("distributed", reason="the extra 'distributed' is not installed")
@@ -76,6 +79,27 @@ def test_a_worker_that_is_killed_costs_only_its_blocks(
 def test_images_in_memory_are_refused() -> None:
     with pytest.raises(DataError, match="cannot be read by several workers"):
         SharedSource.of(ImageSource((np.zeros((4, 5)),), "YX"))
+
+
+def test_workers_open_the_same_resolution_and_masks_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiff, "DECODED_BYTES", 1000)
+    pixels = np.random.default_rng(0).integers(0, 9000, (128, 96), np.uint16)
+    scale = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25, "axes": "YX"}
+    options: dict[str, Any] = {"tile": (32, 32), "compression": "zlib"}
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
+        file.write(pixels, subifds=1, metadata=scale, **options)
+        file.write(pixels[::2, ::2], subfiletype=1, **options)
+    near = PixelSize(0.5, "micrometer")
+    source = read_image(tmp_path / "a.ome.tif", near=near)
+    opened = SharedSource.of(source).open()
+    np.testing.assert_array_equal(opened.read(0)[0], pixels[::2, ::2])
+    zarr.create_array(str(tmp_path / "mask.zarr"), data=(pixels > 4000).astype("u1"))
+    whole = zarr.open_array(str(tmp_path / "mask.zarr"), mode="r")
+    mask = ImageSource((NearestArray(whole, (64, 48)),), "YX")
+    seen = SharedSource.of(mask).open().read(0)[0]
+    np.testing.assert_array_equal(seen, (pixels > 4000)[1::2, 1::2])
 
 
 def test_workers_open_what_the_files_hold(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ class NearestArray:
     """
 
     def __init__(self, array: ArrayLike, shape: Sequence[int]) -> None:
-        self._array, self.shape = array, tuple(shape)
+        self.array, self.shape = array, tuple(shape)
         self.dtype: np.dtype[Any] = np.dtype(array.dtype)
 
     def __getitem__(self, key: Any, /) -> Any:
@@ -30,13 +30,13 @@ class NearestArray:
         keys = tuple(k for k in keys if k is not Ellipsis)
         keys += (slice(None),) * (len(self.shape) - len(keys))
         spans, places = [], []
-        for k, n, m in zip(keys, self._array.shape, self.shape, strict=True):
+        for k, n, m in zip(keys, self.array.shape, self.shape, strict=True):
             index = np.atleast_1d(np.arange(m)[k])
             position = (2 * index + 1) * int(n) // (2 * m)
             low = int(position.min(initial=int(n)))
             spans.append(slice(low, int(position.max(initial=-1)) + 1))
             places.append(position - low)
-        part = np.asarray(self._array[tuple(spans)])[np.ix_(*places)]
+        part = np.asarray(self.array[tuple(spans)])[np.ix_(*places)]
         whole = [0 if not isinstance(k, slice) else slice(None) for k in keys]
         return part[tuple(whole)]
 

@@ -24,6 +24,7 @@ from napari_unet.generators import exhaust
 from napari_unet.image_io.raw import SqueezedArray
 from napari_unet.image_io.tiff_regions import TiffRegions
 from napari_unet.models.model import Model
+from napari_unet.prediction.nearest import NearestArray
 from napari_unet.segmentation.settings import ObjectSettings, as_settings
 from napari_unet.segmentation.stitching import FinalLabels, Matches
 from napari_unet.training.events import Notice
@@ -223,6 +224,8 @@ def _place(array: Any, name: str) -> tuple[Any, ...]:
         return "tiff", str(array.path.absolute()), array.colours, array.level
     if isinstance(array, SqueezedArray):
         return "squeezed", _place(array.array, name), array.keep
+    if isinstance(array, NearestArray):
+        return "nearest", _place(array.array, name), array.shape
     # Of a piece of a mapped file, only the place of the whole is known.
     base: Any = getattr(array, "base", None)
     if isinstance(array, np.memmap) and isinstance(base, mmap.mmap) and array.filename:
@@ -245,6 +248,8 @@ def _open(place: tuple[Any, ...]) -> ArrayLike:
         return TiffRegions(Path(place[1]), *place[2:])
     if place[0] == "squeezed":
         return SqueezedArray(_open(place[1]), place[2])
+    if place[0] == "nearest":
+        return NearestArray(_open(place[1]), place[2])
     _, path, dtype, offset, shape = place
     return np.memmap(path, np.dtype(dtype), "r", offset, shape)
 
