@@ -48,6 +48,11 @@ class Pauses:
         self._tick.timeout.connect(self.turned)
         self._tick.start()
 
+    def end(self) -> None:
+        """Look no longer."""
+        self._tick.stop()
+        self._sampler.end()
+
     def turned(self) -> None:
         now, computed = time.monotonic(), time.thread_time()
         pause, work = now - self._last, computed - self._computed

@@ -12,10 +12,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from . import monkey_pauses
 from .monkey_watch import Annotations, Problems, leftovers, shared_memory
 
 pytestmark = pytest.mark.viewer
@@ -88,3 +90,32 @@ def test_what_is_left_behind_would_be_seen(tmp_path: Path) -> None:
     found = leftovers(marker, tmp_path, shared_memory())
     left.communicate()
     assert [text.partition(":")[0] for text in found] == ["file", "process"]
+
+
+def test_what_the_viewer_computed_in_a_pause_would_be_seen(
+    qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monkey_pauses, "STILL_SECONDS", 0.2)
+    monkeypatch.setattr(monkey_pauses, "EVERY_SECONDS", 0.01)
+
+    def computes() -> None:
+        end = time.thread_time() + 0.5
+        while time.thread_time() < end:
+            pass
+
+    def waits() -> None:
+        time.sleep(0.5)
+
+    pauses = monkey_pauses.Pauses(lambda: "a dance")
+    for pastime in (computes, waits):
+        pauses.turned()
+        pastime()
+        pauses.turned()
+    pauses.end()
+    computing, waiting = pauses.long[:2]
+    assert "during a dance" in computing
+    assert "test_monkey.py" in computing
+    assert " computes" in computing
+    assert "(starved)" in waiting
+    assert pauses.longest > 0.4
+    assert 0.4 < pauses.computed

@@ -9,6 +9,7 @@ import pytest
 from qtpy.QtCore import QObject, Qt
 from qtpy.QtWidgets import QDockWidget
 
+from napari_unet.widgets import engine_host
 from napari_unet.widgets.predict import PredictWidget
 from napari_unet.widgets.train import TrainWidget
 
@@ -52,3 +53,15 @@ def test_what_a_person_moved_stays_where_it_is(
     dock.show()
     qtbot.wait(50)
     assert not tabs_beside(dock)
+
+
+def test_a_tab_has_room_for_its_own_name(
+    make_napari_viewer: Callable[..., Any],
+    host: Any,
+    qtbot: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine_host, "_host", host)
+    viewer = make_napari_viewer(show=True)
+    dock, _ = viewer.window.add_plugin_dock_widget("napari-unet-live", "Evaluate")
+    qtbot.waitUntil(lambda: dock.windowTitle() == "Evaluate", timeout=LONG)

@@ -118,6 +118,7 @@ def test_scores_errors_and_a_layer_over_the_image(
     assert not np.allclose(errors.get_color(1), errors.get_color(2))
     assert widget.prediction.value is made
     assert errors not in widget.prediction.choices
+    assert errors not in widget.truth.layer.choices
     np.testing.assert_array_equal(truth.data, pair[0])
     np.testing.assert_array_equal(made.data, pair[1])
 

@@ -10,6 +10,7 @@ from napari_unet.widgets.score_words import (
     IN_WORDS,
     exact_score,
     interval_in_words,
+    meaning,
     score_in_words,
 )
 
@@ -47,3 +48,9 @@ def test_without_a_score_nothing_is_said() -> None:
     summary = made()
     assert score_in_words(summary) == exact_score(summary) == ""
     assert interval_in_words(summary) == ""
+
+
+def test_scores_of_an_evaluation_are_explained() -> None:
+    assert meaning("mean AP, IoU 0.50 to 0.95").startswith("How well objects")
+    assert meaning("Dice, class 2").startswith("How well areas agree")
+    assert meaning("wonder") == ""

@@ -24,7 +24,7 @@ Box = tuple[tuple[int, int], ...]
 _KEY = "napari_unet"
 _PREVIEW = "preview"
 PREVIEW_METADATA: Mapping[str, Any] = {_KEY: {_PREVIEW: True}}
-"""Metadata of layers that show what a live run thinks; see :func:`is_preview`."""
+"""Metadata of layers that show previews, errors and such; see :func:`is_preview`."""
 
 
 def is_preview(layer: Layer) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 WIDTH = 300
 """Narrowest useful width in pixels."""
+
+ADDED = " (napari-unet-live)"
+"""What napari adds to the title of a plugin's dock, which is that of its tab, too."""
 
 WARM_UP_MS = 500
 """The widget is on screen before anything else is prepared."""
@@ -65,6 +69,7 @@ class DockWidget(QWidget):
         self._closed = False
         # A slot of the object itself would be dropped before `destroyed` is sent, and
         # a strong reference would keep a closed widget for ever.
+        _open.add(self)
         me = weakref.ref(self)
         self.destroyed.connect(lambda *_: _close(me()))
 
@@ -83,6 +88,8 @@ class DockWidget(QWidget):
         window = None if mine is None else mine.parent()
         if self._closed or mine is None or not isinstance(window, QMainWindow):
             return
+        # Beside others, napari's addition of the plugin's name leaves no room for ours.
+        mine.setWindowTitle(mine.windowTitle().removesuffix(ADDED))
         area = window.dockWidgetArea(mine)
         if mine.isFloating() or window.tabifiedDockWidgets(mine):
             return
@@ -149,10 +156,21 @@ def _dock_of(widget: QWidget) -> QDockWidget | None:
     return around
 
 
+_open: weakref.WeakSet[DockWidget] = weakref.WeakSet()
+
+
 def _close(widget: DockWidget | None) -> None:
     if widget is not None and not widget._closed:
         widget._closed = True
+        _open.discard(widget)
         widget.close_parts()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Where Python ends with a viewer open: later, Qt destroys parts in any order."""
+    for widget in list(_open):
+        _close(widget)
 
 
 class _Column(QScrollArea):

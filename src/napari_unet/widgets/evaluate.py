@@ -15,7 +15,7 @@ from napari_unet.evaluation.kinds import COLORS, KINDS
 from napari_unet.evaluation.writing import write_text
 from napari_unet.widgets.annotation_layer import remember_rule, rule_of
 from napari_unet.widgets.annotation_section import MEANINGS, RULES, TASKS
-from napari_unet.widgets.box_layer import is_preview
+from napari_unet.widgets.box_layer import PREVIEW_METADATA, is_preview
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.evaluate_folders import FolderSection
 from napari_unet.widgets.evaluate_run import (
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Image, Labels, Layer
 
-ERRORS = "unet errors"
-"""Marks layers of errors, which nobody wants to evaluate."""
 KINDS_COMPARED = [("Two layers", "layers"), ("Two folders", "folders")]
 
 
@@ -134,7 +132,7 @@ class EvaluateWidget(RunDock):
         from napari.layers import Image, Labels
 
         layers = [x for x in self.viewer.layers if not is_preview(x)]
-        labels = [x for x in layers if isinstance(x, Labels) and not _is_errors(x)]
+        labels = [x for x in layers if isinstance(x, Labels)]
         before = self.prediction.value
         with self.prediction.changed.blocked():
             self.prediction.choices = [(x.name, x) for x in labels]
@@ -288,7 +286,7 @@ class EvaluateWidget(RunDock):
                 "error": ["", *KINDS],
             },
             opacity=0.8,
-            metadata={ERRORS: True},
+            metadata=dict(PREVIEW_METADATA),
         )
         self.viewer.add_layer(layer)
         return layer
@@ -360,7 +358,3 @@ class EvaluateWidget(RunDock):
 
 def _words(layer: Labels) -> str:
     return " × ".join(str(n) for n in layer_shape(layer))
-
-
-def _is_errors(layer: Labels) -> bool:
-    return bool(layer.metadata.get(ERRORS))

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_unet.evaluation.kinds import COLORS, KINDS
 from napari_unet.widgets.evaluate_run import EvaluationResult
+from napari_unet.widgets.score_words import meaning
 from napari_unet.widgets.style import Colors, Message
 
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -46,10 +47,9 @@ class ScoreTable(QTableWidget):
         for row, cells in enumerate(rows):
             for column, text in enumerate(cells):
                 item = QTableWidgetItem(text)
+                item.setToolTip(f"{cells[0]}: {meaning(cells[0])}".removesuffix(": "))
                 if column:
                     item.setTextAlignment(RIGHT)
-                else:
-                    item.setToolTip(text)
                 self.setItem(row, column, item)
 
 

@@ -12,6 +12,27 @@ IN_WORDS = {
 }
 """What a score says, by its name in the field."""
 
+MEANINGS = {
+    "mean AP": "How well objects are found and outlined, over several demands on the "
+    "overlap; 1 is perfect",
+    "AP": "Of all true and predicted objects, the share that match; a match overlaps "
+    "by at least the IoU named",
+    "F1": "As AP, with matches counted twice, which forgives single errors more",
+    "precision": "Of what was predicted, the share that is true",
+    "recall": "Of what is true, the share that was found",
+    "panoptic quality": "Objects found, times how well outlines fit; 1 is perfect",
+    "mean Dice": "How well areas agree, averaged over the classes; 1 is perfect",
+    "mean IoU": "Shared area over the area of both, averaged over the classes",
+    "Dice": "How well areas agree: the shared area, twice, over both; 1 is perfect",
+    "IoU": "Shared area over the area of both together; 1 is perfect",
+    "pixel error": "The share of pixels with a wrong label; 0 is perfect",
+    "Hausdorff 95": "How far outlines lie apart, but for the worst 5 %; 0 is perfect",
+    "boundary F-score": "How much of the outlines agrees within a tolerance",
+    "V_Rand": "Whether pieces are kept together and apart rightly; 1 is perfect",
+    "V_Info": "Whether pieces are kept together and apart rightly, by information",
+}
+"""What scores of an evaluation say, by the beginning of their names."""
+
 HELD_OUT = "on annotation that was held back from learning"
 
 
@@ -41,6 +62,12 @@ def exact_score(training: TrainingSummary) -> str:
     if training.score is None:
         return ""
     return f"{training.score_name or 'score'} {training.score:.3f} {HELD_OUT}"
+
+
+def meaning(name: str) -> str:
+    """What a score of an evaluation says, such as that of "Dice, class 2"."""
+    fitting = [key for key in MEANINGS if name.startswith(key)]
+    return MEANINGS[max(fitting, key=len)] if fitting else ""
 
 
 def _percent(share: float) -> int:
