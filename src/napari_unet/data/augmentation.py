@@ -90,7 +90,7 @@ class Augmentation:
         n, ndim, device = image.shape[0], len(self.patch_size), image.device
         drawn = torch.tensor(image.shape[2:], dtype=torch.float32)
         patch = torch.tensor(self.patch_size, dtype=torch.float32)
-        matrix = torch.stack([self._matrix(generator) for _ in range(n)])
+        matrix = self._matrices(n, generator)
         # From normalised output coordinates over voxels to normalised input ones.
         matrix = matrix * (patch / drawn.unsqueeze(1))
         # Torch counts coordinates X first, we count Z or Y first.
@@ -112,28 +112,29 @@ class Augmentation:
             grid = grid + field.movedim(1, -1)
         return grid
 
-    def _matrix(self, generator: Generator) -> Tensor:
-        """Inverse linear map of one patch in voxels, axes (Z) Y X."""
+    def _matrices(self, n: int, generator: Generator) -> Tensor:
+        """Inverse linear maps of `n` patches in voxels, axes (Z) Y X."""
         c, ndim = self.config, len(self.patch_size)
-        r = torch.rand(ndim + 5, generator=generator).tolist()
-        matrix = torch.eye(ndim)
+        # All at once: on a GPU many small steps would cost more than the network.
+        r = torch.rand(n, ndim + 5, generator=generator)
+        matrix = torch.eye(ndim).repeat(n, 1, 1)
         if c.flip:
-            signs = torch.tensor([1.0 if v < 0.5 else -1.0 for v in r[:ndim]])
-            matrix = torch.diag(signs)
-            if self._square() and r[ndim] < 0.5:
-                matrix = matrix.clone()
-                matrix[[-1, -2]] = matrix[[-2, -1]]
-        if r[ndim + 1] < c.affine:
-            angle = math.radians(c.rotation_degrees) * (2 * r[ndim + 2] - 1)
-            turn = torch.eye(ndim)
-            turn[-2, -2] = turn[-1, -1] = math.cos(angle)
-            turn[-2, -1], turn[-1, -2] = -math.sin(angle), math.sin(angle)
-            scale = 1 + c.scaling * (2 * r[ndim + 3] - 1)
-            for axis, free in enumerate(self.turnable):
-                if free:
-                    turn[axis] /= scale
-            matrix = turn @ matrix
-        return matrix
+            matrix *= torch.where(r[:, :ndim] < 0.5, 1.0, -1.0).unsqueeze(2)
+            if self._square():
+                swapped = matrix.clone()
+                swapped[:, [-1, -2]] = matrix[:, [-2, -1]]
+                swap = (r[:, ndim] < 0.5).reshape(n, 1, 1)
+                matrix = torch.where(swap, swapped, matrix)
+        angle = math.radians(c.rotation_degrees) * (2 * r[:, ndim + 2] - 1)
+        turn = torch.eye(ndim).repeat(n, 1, 1)
+        turn[:, -2, -2] = turn[:, -1, -1] = angle.cos()
+        turn[:, -2, -1], turn[:, -1, -2] = -angle.sin(), angle.sin()
+        scale = 1 + c.scaling * (2 * r[:, ndim + 3] - 1)
+        free = torch.tensor(self.turnable)
+        factors = torch.where(free, 1 / scale.unsqueeze(1), 1.0)
+        turned = (turn * factors.unsqueeze(2)) @ matrix
+        chosen = (r[:, ndim + 1] < c.affine).reshape(n, 1, 1)
+        return torch.where(chosen, turned, matrix)
 
     def _square(self) -> bool:
         return self.patch_size[-1] == self.patch_size[-2]
@@ -147,25 +148,35 @@ class Augmentation:
             return values.reshape(shape).to(image.device)
 
         def chosen(share: float) -> Tensor:
-            picked = torch.rand(n, generator=generator) < share
-            return picked.reshape(shape).to(image.device)
+            return (torch.rand(n, generator=generator) < share).reshape(shape)
 
         # Each is drawn whether used or not: the sequence of draws is then the same
-        # for every batch, which makes runs easy to compare.
+        # for every batch, which makes runs easy to compare. What is chosen is asked on
+        # the CPU: a GPU would have to finish first.
         blurred = chosen(c.blur)
         sigma = torch.rand(n, generator=generator) * 1.2 + 0.3
         if bool(blurred.any()):
-            image = torch.where(blurred, gaussian_blur(image, sigma.tolist()), image)
-        changed = chosen(c.intensity)
+            smooth = gaussian_blur(image, sigma.tolist())
+            image = torch.where(blurred.to(image.device), smooth, image)
+        changed = chosen(c.intensity).to(image.device)
         contrast, brightness = uniform(0.7, 1.3), uniform(-0.15, 0.15)
         gamma = uniform(-0.4, 0.4).exp()
         power = image.clamp(min=0).pow(gamma) + image.clamp(max=0)
         image = torch.where(changed, power * contrast + brightness, image)
         noisy, level = chosen(c.noise), uniform(0.0, 0.12)
         if bool(noisy.any()):
-            noise = torch.randn(image.shape, generator=generator).to(image.device)
-            image = image + noise * level * noisy
+            noise = _noise(image, generator)
+            image = image + noise * level * noisy.to(image.device)
         return image
+
+
+def _noise(image: Tensor, generator: Generator) -> Tensor:
+    """Normal noise like `image`, drawn where the image is."""
+    if image.device.type == "cpu":
+        return torch.randn(image.shape, generator=generator)
+    seed = int(torch.randint(2**62, (), generator=generator))
+    own = torch.Generator(image.device).manual_seed(seed)
+    return torch.randn(image.shape, generator=own, device=image.device)
 
 
 def _resample_values(
