@@ -13,6 +13,7 @@ import live_picture
 import measure_picture
 import models_picture
 import track_picture
+import tune_picture
 import volume_picture
 from PIL import Image
 
@@ -45,6 +46,9 @@ def main() -> None:
         )
         models_picture.picture(Path(folder) / "11-models.png")
         volume_picture.picture(Path(folder) / "12-volume.png")
+        tune_picture.pictures(
+            Path(folder) / "13-tune-objects.png", Path(folder) / "13-why.png"
+        )
         for picture in sorted(Path(folder).glob("*.png")):
             name = picture.name.partition("-")[2]
             small = (

@@ -1,7 +1,7 @@
 """The pictures of adjusting objects, and of what a model looked at.
 
-Run it as scripts/with_display.sh python scripts/tune_picture.py MODEL FOLDER.
-The model is one of bright nuclei, such as that of the first tutorial.
+Run it as scripts/with_display.sh python scripts/tune_picture.py OBJECTS WHY [MODEL].
+The model is one of bright nuclei: the one that comes with the program, by default.
 """
 
 from __future__ import annotations
@@ -12,15 +12,20 @@ from pathlib import Path
 import numpy as np
 from live_picture import SIZE
 
+MODEL = "Fluorescent nuclei"
+"""Comes with the program."""
 
-def pictures(model: Path, folder: Path) -> None:
+
+def pictures(objects: Path, why: Path, model: Path | None = None) -> None:
     """Open the sample, move a slider, ask about a nucleus, and write screenshots."""
     import napari
     from less_painting import rest, wait_for
 
+    from napari_unet.models.library import list_models, model_name
     from napari_unet.sample_data import nuclei_2d
     from napari_unet.widgets.navigation import camera_of
 
+    built_in = next(path for path in list_models() if model_name(path) == MODEL)
     sample = nuclei_2d()
     viewer = napari.Viewer(title="U-Net Live")
     viewer.window.resize(*SIZE)
@@ -30,7 +35,7 @@ def pictures(model: Path, folder: Path) -> None:
     _, widget = viewer.window.add_plugin_dock_widget(
         "napari-unet-live", "Predict U-Net"
     )
-    widget.model.choose(model)
+    widget.model.choose(model or built_in)
     widget.tuning.folded.expand(animate=False)
     rest()
     widget.tuning.controls.prominence.value = 0.15
@@ -39,9 +44,7 @@ def pictures(model: Path, folder: Path) -> None:
     widget.tuning.controls.border.value = True
     wait_for(lambda: widget.tuning.run.view is not None)
     rest(1.0)
-    viewer.window.screenshot(
-        path=str(folder / "tune-objects.png"), flash=False, canvas_only=False
-    )
+    viewer.window.screenshot(path=str(objects), flash=False, canvas_only=False)
     labels = widget.tuning.run.view.labels
     middle = np.array(labels.shape) / 2
     away = np.abs(np.argwhere(labels > 0) - middle).sum(1)
@@ -53,11 +56,9 @@ def pictures(model: Path, folder: Path) -> None:
     wait_for(lambda: not widget.why.run.active)
     camera_of(viewer).zoom *= 2.5
     rest(1.0)
-    viewer.window.screenshot(
-        path=str(folder / "why.png"), flash=False, canvas_only=False
-    )
+    viewer.window.screenshot(path=str(why), flash=False, canvas_only=False)
     viewer.close()
 
 
 if __name__ == "__main__":
-    pictures(*(Path(argument) for argument in sys.argv[1:3]))
+    pictures(*(Path(argument) for argument in sys.argv[1:4]))
