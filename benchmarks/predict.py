@@ -61,6 +61,7 @@ def main() -> None:
         figures |= objects(1024 if options.quick else 2048)
     if options.only in (None, "memory"):
         figures |= memory([0.5, 2, 8] if options.quick else [2, 20, 200])
+        figures |= memory([0.25, 1] if options.quick else [0.5, 2], unet=True)
     if options.only in (None, "tiles"):
         figures |= tiles(1 if options.quick else 3)
     if options.only in (None, "cluster"):
@@ -327,19 +328,23 @@ class Brightness(nn.Module):
         return out
 
 
-def memory(gigabytes: Sequence[float]) -> dict[str, Any]:
-    """Largest resident memory by size of the input; a process for each."""
+def memory(gigabytes: Sequence[float], *, unet: bool = False) -> dict[str, Any]:
+    """Largest resident memory by size of the input; a process for each.
+
+    Of the cheapest network, or of a U-Net, for which fewer pixels have to do.
+    """
     found = {}
     context = multiprocessing.get_context("spawn")
     for size in gigabytes:
         with context.Pool(1) as pool:
-            found[f"{size:g} GB"] = pool.apply(peak_of, (size,))
+            found[f"{size:g} GB"] = pool.apply(peak_of, (size, unet))
             print("memory", f"{size:g} GB", found[f"{size:g} GB"], flush=True)
     totals = [f["idle"] + f["peak"] for f in found.values()]
+    name = "unet_" if unet else ""
     return {
-        "peak_mb": {size: f["peak"] for size, f in found.items()},
-        "memory_mb": found,
-        "peak_growth": round(max(totals) / min(totals) - 1, 3),
+        f"{name}peak_mb": {size: f["peak"] for size, f in found.items()},
+        f"{name}memory_mb": found,
+        f"{name}peak_growth": round(max(totals) / min(totals) - 1, 3),
     }
 
 
@@ -370,13 +375,14 @@ class Watch:
         return {"idle": self.idle, "peak": max(self.peaks.values()), **self.peaks}
 
 
-def peak_of(gigabytes: float) -> dict[str, int]:
+def peak_of(gigabytes: float, unet: bool = False) -> dict[str, int]:
     """Megabytes above idle while so many gigabytes of pixels are segmented."""
     torch.set_num_threads(1)
     edge = int((gigabytes * GIGABYTE / 8) ** 0.5)
     source = ImageSource((Generated((edge, edge)),), "YX")
     model = make_model()
-    model.network = Brightness()
+    if not unet:
+        model.network = Brightness()
     warm = ImageSource((Generated((64, 64)),), "YX")
     exhaust(predict(model, warm))  # loads what is loaded once
     watch = Watch()
@@ -385,7 +391,7 @@ def peak_of(gigabytes: float) -> dict[str, int]:
     watch.phase = "first"
     # From here on nothing new is needed: the rest of a longer run looks alike.
     for event in make_blocks(job):
-        if isinstance(event, TileDone) and event.done == 64:
+        if isinstance(event, TileDone) and event.done == (16 if unet else 64):
             watch.phase = "rest"
     found = watch.end()
     if sink.voxels != edge * edge:
@@ -400,7 +406,8 @@ def store_like(model: Model, source: ImageSource, sink: Any) -> BlockJob:
 
     # In half precision oneDNN makes 16 channels of the stand-in's one, and what is
     # measured would be that.
-    options = Options(precision="float32")
+    alone = isinstance(model.network, Brightness)
+    options = Options(precision="float32" if alone else "auto")
     box = tuple((0, n) for n in source.spatial_shape)
     return BlockJob(
         model.info,
