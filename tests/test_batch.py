@@ -11,6 +11,7 @@ import pytest
 import tifffile
 import zarr
 
+import napari_unet
 from napari_unet.batch import (
     REPORT,
     BatchOptions,
@@ -170,6 +171,9 @@ def test_the_resolution_that_the_model_knows_is_taken(
     (row,) = batch(model, tmp_path / "in", tmp_path / "out")
     assert np.asarray(read_labels(row.result)).shape == (40, 40)
     whole = np.asarray(read_labels(row.result))
+    # So it is from Python.
+    path = tmp_path / "in" / "a.ome.zarr"
+    np.testing.assert_array_equal(napari_unet.predict(model, path, **HOW), whole)
     # A mask of the full resolution fits.
     mask = np.zeros((80, 80), np.uint8)
     mask[:40] = 1

@@ -17,6 +17,7 @@ from napari_unet.data.source import ImageSource
 from napari_unet.data.values import annotation_for
 from napari_unet.errors import DataError
 from napari_unet.image_io import read_image, read_labels
+from napari_unet.image_io.store import PixelSize
 from napari_unet.models.model import Model
 from napari_unet.models.model_file import SUFFIX
 from napari_unet.reproduce import (
@@ -163,6 +164,9 @@ def test_an_image_in_a_file_is_not_copied(tmp_path, source):
     found = read_image(path)
     same = ImageSource((pixels,), "YX", found.voxel_size, found.unit)
     assert image_file(same, path, tmp_path / "new") == path
+    # One resolution is all that there is, whatever a model wishes.
+    near = PixelSize(7.0, "micrometer")
+    assert image_file(same, path, tmp_path / "new", near) == path
     # Another scale in the viewer, edited pixels: the file no longer tells it all.
     scaled = ImageSource((pixels,), "YX", (3, 3), found.unit, "scaled")
     edited = ImageSource((pixels + 1,), "YX", found.voxel_size, found.unit, "edited")

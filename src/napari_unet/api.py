@@ -17,6 +17,7 @@ from napari_unet.data.values import annotation_for
 from napari_unet.errors import ConfigError, DataError
 from napari_unet.image_io import read_image, read_values
 from napari_unet.image_io import read_labels as read_labels_file
+from napari_unet.image_io.store import PixelSize
 from napari_unet.metrics.classes import class_scores, confusion
 from napari_unet.metrics.objects import match_objects, pool
 from napari_unet.models.model import Model
@@ -149,6 +150,8 @@ def predict(
     ----------
     model : Model or path
     image : array or path
+        Of a file in several resolutions, the one is taken whose pixels are nearest to
+        those of the model.
     axes : str, optional
         Letters of the image's axes; guessed from the shape, or read from the file.
     probabilities : bool
@@ -172,7 +175,8 @@ def predict(
         If the image does not fit the model; the message says what to do.
     """
     model = model if isinstance(model, Model) else Model.load(model)
-    source = _source(image, axes, (), model.info.ndim, "image")
+    near = PixelSize.known(model.info.voxel_size, model.info.unit)
+    source = _source(image, axes, (), model.info.ndim, "image", near)
     events = predict_events(model, source, probabilities=probabilities, **options)
     result = exhaust(events, on_event)
     if probabilities:
@@ -211,7 +215,8 @@ def sensitivity(
         If there is no object, or the image does not fit the model.
     """
     model = model if isinstance(model, Model) else Model.load(model)
-    source = _source(image, axes, (), model.info.ndim, "image")
+    near = PixelSize.known(model.info.voxel_size, model.info.unit)
+    source = _source(image, axes, (), model.info.ndim, "image", near)
     return _sensitivity(model, source, point, **options)
 
 
@@ -289,10 +294,15 @@ def _source(
     voxel_size: Sequence[float],
     ndim: int,
     name: str,
+    near: PixelSize | None = None,
 ) -> ImageSource:
     if isinstance(image, str | Path):
         return read_image(
-            image, axes=axes, voxel_size=tuple(voxel_size) or None, ndim=ndim
+            image,
+            axes=axes,
+            voxel_size=tuple(voxel_size) or None,
+            ndim=ndim,
+            near=near,
         )
     return image_source(image, axes, voxel_size, ndim=ndim, name=name)
 

@@ -174,8 +174,7 @@ def _segment(
     from napari_unet.workflows import predict
 
     # Of several resolutions, the one that looks most like what the model knows.
-    known = model.info.voxel_size
-    near = PixelSize(known[-1], model.info.unit) if known else None
+    near = PixelSize.known(model.info.voxel_size, model.info.unit)
     notes: list[str] = []
     whole = read_image(item.image, options.axes, near=near, on_note=notes.append)
     for text in notes:

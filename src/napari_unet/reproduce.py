@@ -21,6 +21,7 @@ from napari_unet.config import TrainingConfig
 from napari_unet.data.source import ArrayLike, ImageSource
 from napari_unet.errors import DataError, UserError
 from napari_unet.image_io import read_image, write_image, write_labels, write_values
+from napari_unet.image_io.store import PixelSize
 
 MAX_BYTES = 4 * 2**30
 """Larger images that lie in no file are not copied."""
@@ -48,15 +49,22 @@ class Recipe:
 # Inputs in files ---------------------------------------------------------------------
 
 
-def image_file(source: ImageSource, original: Path | None, folder: Path) -> Path:
+def image_file(
+    source: ImageSource,
+    original: Path | None,
+    folder: Path,
+    near: PixelSize | None = None,
+) -> Path:
     """A file that is read as `source`: the original, or a copy made now.
+
+    `near` is the pixel size by which one of several resolutions will be chosen.
 
     Raises
     ------
     DataError
         If a copy is needed and too large, or the disk refuses.
     """
-    if original is not None and _same(source, original):
+    if original is not None and _same(source, original, near):
         return original
     size = sum(
         int(np.prod(a.shape)) * np.dtype(a.dtype).itemsize for a in source.arrays
@@ -85,10 +93,10 @@ def annotation_file(labels: ArrayLike, source: ImageSource, folder: Path) -> Pat
     return path
 
 
-def _same(source: ImageSource, path: Path) -> bool:
+def _same(source: ImageSource, path: Path, near: PixelSize | None) -> bool:
     """Whether a file is read as just this image."""
     try:
-        found = read_image(path, ndim=source.ndim)
+        found = read_image(path, ndim=source.ndim, near=near)
     except UserError:
         return False
     if len(source.arrays) != 1 or found.axes != source.axes:

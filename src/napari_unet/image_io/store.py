@@ -23,6 +23,11 @@ class PixelSize:
     size: float
     unit: str
 
+    @classmethod
+    def known(cls, voxel_size: Sequence[float], unit: str) -> PixelSize | None:
+        """That of voxels (Z) Y X, if there are any."""
+        return cls(voxel_size[-1], unit) if voxel_size else None
+
     def share(self, image: RawImage) -> float | None:
         """How many of these pixels one of an image is long; None if not known."""
         found = image.spacing.get("X", image.spacing.get("Y"))

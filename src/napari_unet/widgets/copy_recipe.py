@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unet.errors import UserError
+from napari_unet.image_io.store import PixelSize
 from napari_unet.live.project_info import free_folder
 from napari_unet.models.library import SUFFIX, project_folder
 from napari_unet.reproduce import (
@@ -164,9 +165,10 @@ def prediction_job(
     folder = _folder(request.name)
     source = request.image.source
     mask = copied(request.mask)
+    near = PixelSize.known(request.info.voxel_size, request.info.unit)
 
     def make() -> Recipe:
-        image = image_file(source, original, folder)
+        image = image_file(source, original, folder, near)
         outside = None
         if mask is not None:
             named = replace(source, name=f"{source.name} mask")
