@@ -34,6 +34,7 @@ from napari_unet.image_io import (
 )
 from napari_unet.image_io.labels_group import image_group
 from napari_unet.image_io.store import PixelSize
+from napari_unet.prediction.allocator import large_blocks_kept
 from napari_unet.prediction.nearest import NearestArray
 from napari_unet.stopping import Stop, never
 from napari_unet.training.events import Notice
@@ -145,6 +146,22 @@ def run_batch(
     list of BatchRow
         One for each image that was looked at.
     """
+    # Around all of them: an image of a single tile alone would gain nothing.
+    with large_blocks_kept():
+        return (
+            yield from _each(model, fingerprint, items, output, options, done, stop)
+        )
+
+
+def _each(
+    model: Model,
+    fingerprint: str,
+    items: Sequence[BatchItem],
+    output: Path,
+    options: BatchOptions,
+    done: Sequence[BatchRow],
+    stop: Stop,
+) -> Generator[ImageBegun | StoreReady | TileDone | Notice, None, list[BatchRow]]:
     rows = {row.image: row for row in done}
     for number, item in enumerate(items, start=1):
         key = str(item.image.resolve())

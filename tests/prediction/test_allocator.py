@@ -37,6 +37,20 @@ def test_blocks_are_kept_and_given_back(
     assert libc.trimmed == 1
 
 
+def test_around_many_images_blocks_are_given_back_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    libc = Libc()
+    monkeypatch.setattr(allocator, "_libc", lambda: libc)
+    with large_blocks_kept():
+        for _ in range(3):
+            with large_blocks_kept():
+                pass
+        assert not libc.trimmed
+        assert len(libc.told) == 2
+    assert libc.trimmed == 1
+
+
 @pytest.mark.parametrize("why", ["system", "chosen"])
 def test_nothing_is_changed_elsewhere(
     monkeypatch: pytest.MonkeyPatch, why: str

@@ -17,6 +17,7 @@ import math
 import mmap
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -35,6 +36,8 @@ APART_BYTES = 2**20
 """Smaller arrays fit between others."""
 CHOSEN = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
 """Variables of users who have chosen for themselves."""
+
+_lock, _users = threading.Lock(), list[None]()
 
 
 @lru_cache(maxsize=1)
@@ -58,20 +61,28 @@ def _libc() -> Any:
 def large_blocks_kept() -> Iterator[None]:
     """Use large blocks of memory again while this lasts, and give them back after it.
 
-    Does nothing on other systems, and where the user has set the allocator up.
+    Within another one, as around each image of many, nothing is given back before the
+    outer one ends. Does nothing on other systems, and where the user has set the
+    allocator up.
     """
     libc = _libc()
     if libc is None:
         yield
         return
-    libc.mallopt(MMAP_THRESHOLD, KEPT_BYTES)
-    libc.mallopt(TRIM_THRESHOLD, 2**31 - 1)
+    with _lock:
+        _users.append(None)
+        if len(_users) == 1:
+            libc.mallopt(MMAP_THRESHOLD, KEPT_BYTES)
+            libc.mallopt(TRIM_THRESHOLD, 2**31 - 1)
     try:
         yield
     finally:
-        libc.mallopt(MMAP_THRESHOLD, USUAL_BYTES)
-        libc.mallopt(TRIM_THRESHOLD, 2 * USUAL_BYTES)
-        libc.malloc_trim(0)
+        with _lock:
+            _users.pop()
+            if not _users:
+                libc.mallopt(MMAP_THRESHOLD, USUAL_BYTES)
+                libc.mallopt(TRIM_THRESHOLD, 2 * USUAL_BYTES)
+                libc.malloc_trim(0)
 
 
 def empty_apart(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
