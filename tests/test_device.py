@@ -2,16 +2,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+import napari_unet
 from napari_unet import device, doctor
 from napari_unet.errors import ConfigError
 from napari_unet.networks.blocks import BATCH_NORM, CONV, CONV_TRANSPOSE
 from napari_unet.networks.catalogue import operations_of, own_networks
 from napari_unet.networks.design import NetworkRequest
 from napari_unet.networks.registry import build_network, design_network
+from napari_unet.training.events import Notice, Started
 
 CPU = torch.device("cpu")
 MPS = torch.device("mps")
@@ -88,8 +91,8 @@ def apple(monkeypatch: pytest.MonkeyPatch, how: Any) -> list[str]:
         asked.append(f"{ndim}D {operation}")
         return real(where, ndim, operation)
 
-    def pretended(layers: nn.Module, image: Tensor, where: torch.device) -> Any:
-        found = tried(layers, image, CPU)
+    def pretended(layers: Any, image: Any, where: torch.device, slopes: bool) -> Any:
+        found = tried(layers, image, CPU, slopes)
         return found if where.type == "cpu" else how(asked[-1], found)
 
     monkeypatch.setattr(device, "_is_right", is_right)
@@ -132,6 +135,28 @@ def test_where_a_device_lacks_something_the_cpu_is_used(
         device.device_for("mps", 3, operations_of("unet"))
 
 
+def test_training_and_prediction_go_on_and_say_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    apple(monkeypatch, no_pooling)
+    labels = np.zeros((8, 16, 16), np.uint8)
+    labels[:, 4:12, 4:12] = 1
+    image = labels * 100.0 + np.random.default_rng(0).normal(50, 5, labels.shape)
+    told: list[Any] = []
+    model = napari_unet.train(
+        image, labels, annotation="complete", max_steps=1, base_channels=2,
+        patch_size=(8, 16, 16), batch_size=2, on_event=told.append,
+    )  # fmt: skip
+    (started,) = (e for e in told if isinstance(e, Started))
+    assert started.device.startswith("CPU")
+    assert any("so the CPU is used" in note for note in started.notes)
+    told.clear()
+    labels = napari_unet.predict(model, image, on_event=told.append)
+    assert labels.shape == image.shape
+    notices = [e.text for e in told if isinstance(e, Notice)]
+    assert any("cannot compute 3D pooling" in text for text in notices)
+
+
 def test_wrong_numbers_are_as_bad_as_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     apple(monkeypatch, wrong_gradients)
     assert device.lacking(MPS, 3, device.OPERATIONS) == ["convolutions"]
@@ -153,7 +178,7 @@ def test_every_operation_can_be_tried() -> None:
     for ndim in (2, 3):
         for name in device.OPERATIONS:
             out, *slopes = device._tried(
-                device.OPERATIONS[name](ndim), torch.randn(2, 1, *[8] * ndim), CPU
+                device.OPERATIONS[name](ndim), torch.randn(2, 1, *[8] * ndim), CPU, True
             )
             assert out.abs().max() > 0, name
             assert all(s.abs().max() > 0 for s in slopes), name
@@ -183,8 +208,8 @@ OPERATORS = {
     "aten.max_pool": "pooling",
     "aten.avg_pool": "averages",
     "aten.upsample": "enlarging",
-    "aten.reflection_pad": "borders",
-    "aten.replication_pad": "borders",
+    "aten.reflection_pad": "mirrored borders",
+    "aten.replication_pad": "continued borders",
 }
 
 
@@ -222,4 +247,7 @@ def test_networks_say_what_they_are_made_of(name: str, ndim: int) -> None:
             found.add(word)
     assert found <= operations_of(name)
     # What is asked for beyond that would send networks to the CPU for nothing.
-    assert operations_of(name) - found <= {"transposed convolutions", "borders"}
+    assert operations_of(name) - found <= {
+        "transposed convolutions",
+        "mirrored borders",
+    }

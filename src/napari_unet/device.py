@@ -138,13 +138,17 @@ OPERATIONS: dict[str, Callable[[int], nn.Module]] = {
     "enlarging": _layers(
         lambda n: nn.Upsample(scale_factor=2.0, mode={2: "bilinear", 3: "trilinear"}[n])
     ),
-    "borders": _layers(
-        lambda n: {2: nn.ReflectionPad2d, 3: nn.ReflectionPad3d}[n](2),
-        lambda n: {2: nn.ReplicationPad2d, 3: nn.ReplicationPad3d}[n](1),
+    "mirrored borders": _layers(
+        lambda n: {2: nn.ReflectionPad2d, 3: nn.ReflectionPad3d}[n](2)
+    ),
+    "continued borders": _layers(
+        lambda n: {2: nn.ReplicationPad2d, 3: nn.ReplicationPad3d}[n](2)
     ),
     "resampling": _layers(lambda n: _Resampling()),
 }
 """What networks and training are made of, in words."""
+OF_IMAGES = frozenset({"mirrored borders", "continued borders", "resampling"})
+"""Operations on images alone, for which nobody needs gradients."""
 
 _computes: dict[tuple[str, int, str], bool] = {}
 
@@ -152,8 +156,9 @@ _computes: dict[tuple[str, int, str], bool] = {}
 def lacking(device: torch.device, ndim: int, operations: Iterable[str]) -> list[str]:
     """Those of `operations` that a device cannot compute, or computes wrongly.
 
-    Each is tried once, forwards and backwards, and compared with the CPU: drivers and
-    versions of torch differ in what they have, and some are wrong without an error.
+    Each is tried once, forwards and, where that is ever needed, backwards, and compared
+    with the CPU: drivers and versions of torch differ in what they have, and some are
+    wrong without an error.
     """
     if device.type == "cpu":
         return []
@@ -178,25 +183,30 @@ def _is_right(device: torch.device, ndim: int, operation: str) -> bool:
         torch.manual_seed(0)
         layers = OPERATIONS[operation](ndim)
         image = torch.randn(2, 1, *[PROBE_SIZE] * ndim)
-    expected = _tried(layers, image, torch.device("cpu"))
-    found = _tried(deepcopy(layers), image, device)
+    slopes = operation not in OF_IMAGES
+    expected = _tried(layers, image, torch.device("cpu"), slopes)
+    found = _tried(deepcopy(layers), image, device, slopes)
     return all(
         bool((f - e).abs().max() <= PROBE_ERROR * e.abs().max())
         for f, e in zip(found, expected, strict=True)
     )
 
 
-def _tried(layers: nn.Module, image: Tensor, device: torch.device) -> list[Tensor]:
-    """Output, and gradients of the image and of the weights, on the CPU."""
+def _tried(
+    layers: nn.Module, image: Tensor, device: torch.device, slopes: bool
+) -> list[Tensor]:
+    """Output and, if wanted, gradients of the image and of the weights, on the CPU."""
     how: Any = {
         "device": device,
         "memory_format": memory_format(device, image.ndim - 2),
     }
     moved = layers.to(**how)
-    seen = image.to(**how).requires_grad_()
-    out = moved(seen)
-    slopes = torch.autograd.grad(out.square().sum(), [seen, *moved.parameters()])
-    return [t.detach().float().cpu() for t in (out, *slopes)]
+    seen = image.to(**how).requires_grad_(slopes)
+    found = [moved(seen)]
+    if slopes:
+        inputs = [seen, *moved.parameters()]
+        found += torch.autograd.grad(found[0].square().sum(), inputs)
+    return [t.detach().float().cpu() for t in found]
 
 
 def device_for(

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from napari_unet.config import AugmentationConfig
+from napari_unet.data import augmentation
 from napari_unet.data.augmentation import Augmentation, gaussian_blur
 from napari_unet.data.sampling import Batch
 
@@ -135,3 +136,38 @@ def test_intensities_change_but_not_what_is_held_true() -> None:
     out = Augmentation(config, (32, 32), (True, True))(drawn, generator())
     torch.testing.assert_close(out.belief, drawn.belief, atol=1e-3, rtol=0)
     assert not torch.allclose(out.image, drawn.image, atol=1e-3)
+
+
+def test_where_the_device_cannot_resample_the_cpu_does(monkeypatch) -> None:
+    asked: list[tuple[str, int, list[str]]] = []
+
+    def lacks(device: torch.device, ndim: int, operations: list[str]) -> list[str]:
+        asked.append((device.type, ndim, operations))
+        return operations
+
+    moved: list[str] = []
+    real = Batch.to
+
+    def to(patches: Batch, device: torch.device) -> Batch:
+        moved.append(device.type)
+        return real(patches, device)
+
+    augment = Augmentation(AugmentationConfig(), (16, 16), (True, True))
+    expected = augment(batch((20, 20)), generator())
+    monkeypatch.setattr(augmentation, "lacking", lacks)
+    monkeypatch.setattr(Batch, "to", to)
+    found = augment(batch((20, 20)), generator())
+    assert asked == [("cpu", 2, ["resampling"])]
+    assert moved == ["cpu", "cpu"]
+    assert torch.equal(found.image, expected.image)
+
+
+def test_a_batch_moves_as_a_whole() -> None:
+    index = torch.zeros(1, 4, 4, dtype=torch.long)
+    here = Batch(torch.rand(1, 1, 4, 4), index, None, values=torch.rand(1, 1, 4, 4))
+    there = here.to(torch.device("meta"))
+    assert {there.image.device.type, there.index.device.type} == {"meta"}
+    assert there.values is not None
+    assert there.values.device.type == "meta"
+    assert there.distance is None
+    assert here.to(torch.device("cpu")) is here

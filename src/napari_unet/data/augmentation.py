@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from napari_unet.config import AugmentationConfig
 from napari_unet.data.annotation import UNANNOTATED
 from napari_unet.data.sampling import Batch
+from napari_unet.device import lacking
 
 ELASTIC_GRID = 4
 """Control points of the deformation along each axis of a patch."""
@@ -49,9 +50,13 @@ class Augmentation:
 
     def __call__(self, batch: Batch, generator: Generator) -> Batch:
         """Varied patches of exactly `patch_size`."""
+        home = batch.image.device
+        if lacking(home, len(self.patch_size), ["resampling"]):
+            # Patches are small: the network need not leave the device for them.
+            batch = batch.to(torch.device("cpu"))
         batch = self._resample(batch, generator)
         image = self._intensity(batch.image, generator)
-        return replace(batch, image=image)
+        return replace(batch, image=image).to(home)
 
     def _resample(self, batch: Batch, generator: Generator) -> Batch:
         grid = self._grid(batch.image, generator)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,17 @@ class Batch:
     """``N V (Z) Y X``: continuous targets, for task ``regression``."""
     weight: Tensor | None = None
     """``N (Z) Y X``: how much each voxel counts, for losses that weigh them."""
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        if self.image.device == device:
+            return self
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved = {
+            name: None if part is None else part.to(device, non_blocking=True)
+            for name, part in parts.items()
+        }
+        return Batch(**moved)
 
 
 _Patch = tuple[NDArray[Any], NDArray[Any], list[NDArray[Any] | None]]

@@ -17,11 +17,11 @@ LEVELS = frozenset({"base_channels", "levels", "dropout"})
 FIXED = frozenset({"base_channels", "dropout"})
 CONVOLVING = frozenset({"convolutions", "transposed convolutions"})
 POOLING = CONVOLVING | {"pooling"}
-ANY = POOLING | {"averages", "borders", "enlarging"}
+ANY = POOLING | {"averages", "continued borders", "enlarging", "mirrored borders"}
 """Operations of `napari_unet.device`: of networks without and with pooling, and of
 those that are not known."""
-TRAINING = frozenset({"borders", "resampling"})
-"""What augmentation and losses need beside the network."""
+TRAINING = frozenset({"continued borders"})
+"""What losses need beside the network; augmentation looks after itself."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ OWN = [
         "Chen et al. 2018, arXiv:1802.02611",
         FIXED,
         windowed=True,
-        operations=ANY,
+        operations=POOLING | {"averages", "enlarging"},
     ),
     NetworkSpec(
         "pspnet",
@@ -105,7 +105,7 @@ OWN = [
         "Zhao et al. 2017, arXiv:1612.01105",
         FIXED,
         windowed=True,
-        operations=ANY,
+        operations=POOLING | {"averages", "enlarging"},
     ),
     NetworkSpec(
         "hrnet",
@@ -123,7 +123,7 @@ OWN = [
         LEVELS,
         # Without normalisation the usual rate lets the loss grow without bounds.
         rate=0.1,
-        operations=POOLING | {"borders"},
+        operations=POOLING | {"mirrored borders"},
     ),
     NetworkSpec(
         "unet_2016",
@@ -132,7 +132,7 @@ OWN = [
         "a graphics card.",
         "Çiçek et al. 2016, arXiv:1606.06650",
         LEVELS,
-        operations=POOLING | {"borders"},
+        operations=POOLING | {"mirrored borders"},
     ),
 ]
 

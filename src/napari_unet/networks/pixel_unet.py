@@ -194,6 +194,8 @@ class PixelUNet(nn.Module):
         mean, std = self.pixels.mean[: self.n_unet], self.pixels.std[: self.n_unet]
         fine = (fine - mean.reshape(shape)) / std.reshape(shape)
         layout = torch.channels_last if features.ndim == 4 else torch.channels_last_3d
+        if features.device.type == "mps":
+            layout = torch.contiguous_format  # as `napari_unet.device` has it
         logits: Tensor = self.unet(fine.contiguous(memory_format=layout))
         return logits.float()
 

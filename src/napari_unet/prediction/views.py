@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
+
+from napari_unet.device import memory_format
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def averaged(
         all views agree, 0.5 at most.
     """
     mean = squares = None
-    layout = torch.channels_last if image.ndim == 4 else torch.channels_last_3d
+    layout = memory_format(image.device, image.ndim - 2)
     for view in VIEWS:
         seen = view.apply(image).contiguous(memory_format=layout)
         found = view.undo(probabilities(seen))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from napari_unet.config import TrainingConfig
 from napari_unet.data.augmentation import Augmentation
-from napari_unet.data.sampling import Batch, PatchSampler
+from napari_unet.data.sampling import PatchSampler
 from napari_unet.device import autocast, deterministic, memory_format, seed_devices
 from napari_unet.losses.objectives import ObjectiveSettings, make_objective
 from napari_unet.metrics.values import ValueErrors
@@ -261,7 +261,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * self._rate_factor()
         batch = self.sampler.draw(self.plan.batch_size, self.generator)
-        batch = self.augmentation(self._to_device(batch), self.generator)
+        batch = self.augmentation(batch.to(self.device), self.generator)
         self.optimizer.zero_grad(set_to_none=True)
         image: Any = batch.image
         image = image.contiguous(memory_format=self._format)
@@ -288,21 +288,6 @@ class Trainer:
             seed = self.team.seed(self.config.seed)
             torch.manual_seed((seed * 1_000_003 + self.progress.step) % 2**63)
             yield
-
-    def _to_device(self, batch: Batch) -> Batch:
-        if self.device.type == "cpu":
-            return batch
-
-        def moved(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.to(self.device, non_blocking=True)
-
-        return Batch(
-            batch.image.to(self.device, non_blocking=True),
-            batch.index.to(self.device, non_blocking=True),
-            moved(batch.distance),
-            values=moved(batch.values),
-            weight=moved(batch.weight),
-        )
 
     def _validate(self) -> Validated:
         p = self.progress
