@@ -54,6 +54,10 @@ def test_every_choice_names_a_setting_that_exists():
 def test_every_network_can_be_explained(network, shape):
     found = choices(annotated(shape), network=network)
     assert found["Network"].value == own_networks()[network].title
+    far = [int(n) for n in found["What it sees"].value.split(" ")[: 2 * len(shape) : 2]]
+    assert all(n % 2 == 1 for n in far)
+    assert far[-1] > 20
+    assert "multiples of" in found["What it sees"].reason
     if "Depth and width" in found:
         assert found["Pooling"].value
 

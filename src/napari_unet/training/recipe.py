@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
+import torch
 
 from napari_unet.config import TrainingConfig
 from napari_unet.data.split import Split
+from napari_unet.networks.blocks import count_parameters
 from napari_unet.networks.catalogue import DEFAULT, known_networks
 from napari_unet.networks.design import MAX_LEVELS
+from napari_unet.networks.registry import Network, build_network
 from napari_unet.training.plan import BATCH_VOXELS, PATCH, TrainingPlan
 
 WISHED = "as you chose"
@@ -93,6 +97,7 @@ def explain(
         _batch,
         _kind,
         _depth,
+        _reach,
         _pooling,
         _loss,
         _weights,
@@ -224,6 +229,28 @@ def _depth(f: _Facts) -> Choice | None:
     else:
         why = "deeper, fewer than 4 positions would be left of a patch"
     return Choice("levels, base_channels", "Depth and width", value, why)
+
+
+def _reach(f: _Facts) -> Choice | None:
+    """What the network demands of images: worked out from its layers alone."""
+    if f.plan.network.package:
+        return None  # code of others need not work without memory
+    with torch.device("meta"):
+        network = build_network(f.plan.network)
+    described = cast("Network", network)
+    far = _sizes([2 * h + 1 for h in described.halo])
+    value = f"{far} {f.pixels} around each one"
+    millions = count_parameters(network) / 1e6
+    divisor = _sizes(described.divisor)
+    why = (
+        f"what {millions:.2g} million parameters in these layers can reach at most; "
+        f"images are mirrored up to multiples of {divisor}"
+    )
+    return Choice("network", "What it sees", value, why)
+
+
+def _sizes(sizes: Sequence[int]) -> str:
+    return " × ".join(str(n) for n in sizes)
 
 
 def _stem(f: _Facts) -> list[int]:
