@@ -171,4 +171,4 @@ def _shape(layer: Layer, level: int) -> tuple[int, ...]:
 def _factors(layer: Layer, level: int) -> NDArray[np.float64]:
     """Voxels of the full resolution for one of a level, along the layer's axes."""
     full, small = _shape(layer, 0), _shape(layer, level)
-    return np.asarray(full, float) / np.asarray(small, float)
+    return np.asarray([n / m for n, m in zip(full, small, strict=True)], float)
