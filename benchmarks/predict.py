@@ -57,7 +57,7 @@ def main() -> None:
     torch.manual_seed(0)
     figures: dict[str, Any] = {"device": str(pick_device())}
     if options.only in (None, "speed"):
-        figures |= speed(2048, repeat=2 if options.quick else 3)
+        figures |= speed(4096, repeat=1 if options.quick else 3)
         figures |= objects(1024 if options.quick else 2048)
     if options.only in (None, "memory"):
         figures |= memory([0.5, 2, 8] if options.quick else [2, 20, 200])
