@@ -202,9 +202,10 @@ def _predict_to_store(context: TaskContext) -> dict[str, Any]:
         **look,
     }
     folder, name = Path(params["store_folder"]), params["store_name"]
-    maps = maps_path(folder, f"{name} probabilities", model, source, **look)
-    if not params.get("probabilities") and not maps_complete(Layout(maps, maps)):
-        maps = None
+    place = maps_path(folder, f"{name} probabilities", model, source, **look)
+    # Those that are there serve to cut objects anew, also where nobody asks for them.
+    wanted = params.get("probabilities") or maps_complete(Layout(place, place))
+    maps = place if wanted else None
     group = (
         image_group(Path(params["store_group"])) if params.get("store_group") else None
     )
