@@ -15,10 +15,12 @@ from napari_unet.engine.compare_task import compare_networks
 from napari_unet.engine.context import TaskContext
 from napari_unet.errors import AnnotationError
 from napari_unet.widgets.compare import CompareWindow
+from napari_unet.widgets.compare_plot import ComparePlot, limits
 from napari_unet.widgets.compare_run import CompareRun
 from napari_unet.widgets.layers import ImageSnapshot
 from napari_unet.widgets.readings import Reading
 from napari_unet.widgets.session import Session
+from napari_unet.widgets.style import DARK, LIGHT
 from napari_unet.widgets.train import TrainWidget
 from napari_unet.widgets.training_run import TrainingRequest
 
@@ -46,7 +48,10 @@ def result(network: str, score: float | None, **changes: Any) -> dict[str, Any]:
         "score_name": "mean Dice",
         "steps": 1200,
         "parameters": 1_920_000,
+        "flops_per_pixel": 65_536.0,
         "seconds_per_megapixel": 0.456,
+        "bytes_per_pixel": 325.4,
+        "curve": [(10.0, 0.3), (60.0, 0.7)],
         "ended": "time is up",
         "problem": "",
         **changes,
@@ -133,7 +138,10 @@ def test_the_best_is_selected_and_another_can_be_picked(window: CompareWindow) -
             problem="Memory ran out.",
             parameters=0,
             steps=0,
+            flops_per_pixel=0.0,
             seconds_per_megapixel=None,
+            bytes_per_pixel=None,
+            curve=[],
         ),
     ]
     for one in done:
@@ -142,11 +150,12 @@ def test_the_best_is_selected_and_another_can_be_picked(window: CompareWindow) -
         {"event": "StateChanged", "state": "done", "result": {"networks": done}}
     )
     texts = [
-        [window.table.item(row, c).text() for c in range(5)] for row in range(3)
+        [window.table.item(row, c).text() for c in range(7)] for row in range(3)
     ]  # fmt: skip
-    assert texts[0] == ["UNET", "0.800", "1.92 M", "0.46", "1,200"]
-    assert texts[1][3] == ""
-    assert texts[2] == ["HRNET", "", "", "", ""]
+    assert texts[0] == ["UNET", "0.800", "1.92 M", "65.5", "0.46", "325", "1,200"]
+    assert texts[1][4] == ""
+    assert texts[2] == ["HRNET", *[""] * 6]
+    assert [title for title, _ in window.plot.series] == ["UNET", "LIGHT_UNET"]
     assert "HRNET: Memory ran out." in window.problems.text()
     header = window.table.horizontalHeaderItem(1)
     assert header is not None
@@ -186,3 +195,36 @@ def test_what_is_picked_is_trained(viewer: Any, host: Any, engine: Any) -> None:
     assert not widget.compare.isVisible()
     assert widget.config().network == "light_unet"
     assert widget.panel.problem.text() == ""
+
+
+@pytest.mark.viewer
+@pytest.mark.parametrize(
+    "series",
+    [
+        [],
+        [("One", [(0.0, 0.0)])],
+        [("One", [(1.0, float("nan")), (2.0, 0.4)]), ("None", [])],
+        [(f"Network {n}", [(k, n / 20 + k / 99) for k in range(5)]) for n in range(11)],
+    ],
+)
+def test_every_set_of_curves_can_be_drawn(series: Any, qtbot: Any) -> None:
+    plot = ComparePlot()
+    qtbot.addWidget(plot)
+    plot.resize(420, 300)
+    plot.show_series(series)
+    assert plot.isHidden() is not any(len(c) for _, c in series)
+    pictures = []
+    for colors in (DARK, LIGHT):
+        plot.set_colors(colors)
+        pictures.append(plot.grab().toImage())
+    assert pictures[0] != pictures[1]
+    styles = {(p.color().name(), p.style()) for p in map(plot.pen, range(11))}
+    assert len(styles) == 11
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [([], (1e-9, 1.0)), ([(5.0, 0.43)], (5.0, 0.5)), ([(9.0, 0.99)], (9.0, 1.0))],
+)
+def test_axes_end_where_the_curves_do(points: Any, expected: Any) -> None:
+    assert limits(points) == pytest.approx(expected)

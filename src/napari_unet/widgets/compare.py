@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
 
 from napari_unet.errors import ConfigError, UserError
 from napari_unet.networks.catalogue import known_networks
+from napari_unet.widgets.compare_plot import ComparePlot
 from napari_unet.widgets.compare_run import CompareRun
 from napari_unet.widgets.progress import RunPanel
 from napari_unet.widgets.style import Colors, Message
@@ -34,7 +35,16 @@ CHOSEN = ("unet", "light_unet")
 """Networks that are chosen at first."""
 MINUTES = 2.0
 NAME = Qt.ItemDataRole.UserRole
-COLUMNS = ("Network", "Score", "Parameters", "Seconds per megapixel", "Steps")
+COLUMNS = {
+    "Network": "",
+    "Score": "On the held-out part of your annotation, at the end",
+    "Parameters": "Numbers that are learnt, in millions",
+    "kFLOP": "Thousands of arithmetic operations for each pixel of a prediction",
+    "s / MP": "Seconds for predicting a million pixels on this computer",
+    "MB / MP": "Memory for predicting a million pixels at one time, in megabytes",
+    "Steps": "Training steps in the time that each network had",
+}
+"""Of the table, with what they mean."""
 
 
 class CompareWindow(QDialog):
@@ -59,7 +69,7 @@ class CompareWindow(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Compare networks")
-        self.resize(560, 560)
+        self.resize(660, 680)
         self.run = run
         self._request = request
         self.networks = _network_list()
@@ -71,6 +81,7 @@ class CompareWindow(QDialog):
         self.length = Message("quiet")
         self.panel = RunPanel(run, "Compare")
         self.table = _table()
+        self.plot = ComparePlot()
         self.pick = QPushButton("Use this network")
         self.pick.setToolTip("Choose it under Advanced ▸ Network")
         self.pick.setEnabled(False)
@@ -80,7 +91,8 @@ class CompareWindow(QDialog):
         form.addRow("Minutes each", self.minutes)
         column = QVBoxLayout(self)
         column.addLayout(form)
-        for part in (self.length, self.panel, self.table, self.problems, self.pick):
+        parts = (self.length, self.panel, self.table, self.plot, self.problems)
+        for part in (*parts, self.pick):
             column.addWidget(part)
         self.networks.itemChanged.connect(self.check)
         self.minutes.valueChanged.connect(self.check)
@@ -147,7 +159,7 @@ class CompareWindow(QDialog):
 
     def set_colors(self, colors: Colors) -> None:
         """Follow a change of theme."""
-        for part in (self.length, self.panel, self.problems):
+        for part in (self.length, self.panel, self.plot, self.problems):
             part.set_colors(colors)
 
     def close_run(self) -> None:
@@ -163,9 +175,9 @@ class CompareWindow(QDialog):
         if self.table.rowCount() == len(results):
             return
         name = next((r["score_name"] for r in results if r["score_name"]), "score")
-        self.table.setHorizontalHeaderItem(
-            1, QTableWidgetItem(f"{name[:1].upper()}{name[1:]}")
-        )
+        title = f"{name[:1].upper()}{name[1:]}"
+        self.table.setHorizontalHeaderItem(1, _header(title, COLUMNS["Score"]))
+        self.plot.show_series([(r["title"], r["curve"]) for r in results])
         self.table.setRowCount(len(results))
         for row, result in enumerate(results):
             for place, text in enumerate(row_of(result)):
@@ -192,15 +204,28 @@ class CompareWindow(QDialog):
 
 def row_of(result: dict[str, Any]) -> list[str]:
     """What a row of the table shows; see `COLUMNS`."""
-    score, seconds = result["score"], result["seconds_per_megapixel"]
-    unknown = seconds is None or not math.isfinite(seconds)
+    operations = float(result["flops_per_pixel"]) / 1e3
     return [
         str(result["title"]),
-        "" if score is None else f"{score:.3f}",
+        _number(result["score"], 3),
         f"{result['parameters'] / 1e6:.2f} M" if result["parameters"] else "",
-        "" if unknown else f"{seconds:.2f}",
+        f"{operations:.1f}" if operations else "",
+        _number(result["seconds_per_megapixel"], 2),
+        # Bytes of a pixel are megabytes of a megapixel.
+        _number(result["bytes_per_pixel"], 0),
         f"{result['steps']:,}" if result["steps"] else "",
     ]
+
+
+def _number(value: float | None, digits: int) -> str:
+    unknown = value is None or not math.isfinite(value)
+    return "" if unknown else f"{value:.{digits}f}"
+
+
+def _header(name: str, meaning: str) -> QTableWidgetItem:
+    item = QTableWidgetItem(name)
+    item.setToolTip(meaning)
+    return item
 
 
 def _cell(text: str, result: dict[str, Any], place: int) -> QTableWidgetItem:
@@ -228,7 +253,8 @@ def _network_list() -> QListWidget:
 
 def _table() -> QTableWidget:
     made = QTableWidget(0, len(COLUMNS))
-    made.setHorizontalHeaderLabels(COLUMNS)
+    for place, (name, meaning) in enumerate(COLUMNS.items()):
+        made.setHorizontalHeaderItem(place, _header(name, meaning))
     made.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     made.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
     made.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
