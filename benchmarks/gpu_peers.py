@@ -49,7 +49,12 @@ def monai(bench: Bench) -> float | None:
 
     plan, both = bench.plan, ["image", "label"]
     size = tuple(plan.patch_size)
-    turn = {"rotate_range": 0.3, "scale_range": 0.2, "padding_mode": "reflection"}
+    turn: dict[str, Any] = {
+        "rotate_range": 0.3,
+        "scale_range": 0.2,
+        "padding_mode": "reflection",
+    }
+    turn |= {"prob": 0.5, "spatial_size": size, "mode": ("bilinear", "nearest")}
     transform = mt.Compose(
         [
             mt.EnsureChannelFirstd(both, channel_dim="no_channel"),
@@ -59,7 +64,7 @@ def monai(bench: Bench) -> float | None:
             ),
             mt.RandFlipd(both, 0.5, spatial_axis=0),
             mt.RandRotate90d(both, 0.5, spatial_axes=(-2, -1)),
-            mt.RandAffined(both, 0.5, size, mode=("bilinear", "nearest"), **turn),
+            mt.RandAffined(both, **turn),
             mt.RandGaussianNoised("image", 0.3, std=0.1),
             mt.RandGaussianSmoothd("image", prob=0.2),
             mt.RandAdjustContrastd("image", 0.3),
