@@ -503,6 +503,7 @@ def scaling(edge: int, workers: Sequence[int]) -> dict[str, Any]:
                     )
                     exhaust(events)
                     seconds[count] = round(time.perf_counter() - begun, 2)
+            print("workers", count, seconds[count], "s", flush=True)
     first = seconds[workers[0]]
     return {
         "workers_s": {str(n): s for n, s in seconds.items()},
@@ -528,6 +529,7 @@ def graph(chunks: int, workers: Sequence[int]) -> dict[str, Any]:
                 threads_per_worker=1,
                 processes=False,  # speaks within this process: no port
                 dashboard_address=None,
+                memory_limit=0,  # they share that of this process
             ) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):
@@ -539,6 +541,7 @@ def graph(chunks: int, workers: Sequence[int]) -> dict[str, Any]:
             for _ in as_completed(tasks, loop=client.loop, with_results=True):
                 pass
             found[str(count)] = round(1000 * (time.perf_counter() - begun) / chunks, 2)
+        print("scheduler", count, found[str(count)], "ms a chunk", flush=True)
     return {"scheduler_ms_per_chunk": found}
 
 
