@@ -64,6 +64,23 @@ def test_csv_report_and_intervals(
     assert (folders / "s.csv").read_text().startswith("image,score,of,value")
 
 
+@pytest.mark.parametrize("option", ["--csv", "--json", "--report"])
+def test_what_is_there_is_replaced_only_with_leave(
+    folders: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = folders / "mine"
+    mine.write_text("notes")
+    command = (
+        *("evaluate", "--predictions", folders / "p", "--labels", folders / "t"),
+        *("--task", "objects", "--resamples", 20, option, mine),
+    )
+    assert run(*command) == 1
+    assert f"choose another {option}, or add --overwrite." in capsys.readouterr().err
+    assert mine.read_text() == "notes"
+    assert run(*command, "--overwrite") == 0
+    assert mine.read_text() != "notes"
+
+
 def test_calibration_of_written_probabilities(
     folders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

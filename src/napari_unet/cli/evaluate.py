@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.cli.common import UsageError, find_model, given, note, say, table
+from napari_unet.cli.common import (
+    UsageError,
+    check_free,
+    find_model,
+    given,
+    note,
+    say,
+    table,
+)
 from napari_unet.config import DeviceName
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import DataError
@@ -72,6 +80,10 @@ def _check(options: argparse.Namespace) -> None:
         )
     if options.task is None and not options.model:
         raise UsageError("--task is needed: classes or objects.")
+    for option in ("json", "csv", "report"):
+        path = getattr(options, option)
+        if path is not None:
+            check_free(f"--{option}", path, options)
 
 
 def _settings(options: argparse.Namespace, model: _Model | None) -> EvaluationSettings:

@@ -12,7 +12,7 @@ from napari_unet.cli.options.choices import (
     TASK_HELP,
 )
 from napari_unet.cli.options.command import Commands, make_command
-from napari_unet.cli.options.shared import Group, add_voxel_size
+from napari_unet.cli.options.shared import Group, add_overwrite, add_voxel_size
 
 
 def add_command(commands: Commands) -> None:
@@ -143,3 +143,4 @@ def _add_output(group: Group) -> None:
         metavar="FILE",
         help="write a page (HTML) with pictures, curves and tables",
     )
+    add_overwrite(group, "files that are there")
