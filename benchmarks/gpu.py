@@ -367,7 +367,7 @@ def _image(shape: tuple[int, ...]) -> tuple[Any, Any]:
     for axis in range(len(shape)):
         labels = labels.repeat(16, axis)
     noise = rng.normal(500, 120, shape)
-    return (noise + 800 * labels).clip(0).astype(np.uint16), labels
+    return (noise + 800.0 * labels).clip(0).astype(np.uint16), labels
 
 
 def _ms(seconds: float) -> float:

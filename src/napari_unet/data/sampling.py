@@ -56,7 +56,7 @@ class Batch:
         if self.image.device == device:
             return self
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved = {
+        moved: dict[str, Any] = {
             name: None if part is None else part.to(device, non_blocking=True)
             for name, part in parts.items()
         }
