@@ -39,7 +39,10 @@ def measure(bench: Bench, ours: float) -> dict[str, Any]:
 
 
 def monai(bench: Bench) -> float | None:
-    """As in its tutorials: cached images, workers, crops, affine and noise, AdamW."""
+    """As in its tutorials: cached images, workers, crops, affine, noise, AdamW.
+
+    Without blur, which ours has: its smoothing fails on planes in MONAI 1.6.
+    """
     if not find_spec("monai"):
         return None
     from monai import transforms as mt
@@ -66,7 +69,6 @@ def monai(bench: Bench) -> float | None:
             mt.RandRotate90d(both, 0.5, spatial_axes=(-2, -1)),
             mt.RandAffined(both, **turn),
             mt.RandGaussianNoised("image", 0.3, std=0.1),
-            mt.RandGaussianSmoothd("image", prob=0.2),
             mt.RandAdjustContrastd("image", 0.3),
         ]
     )
