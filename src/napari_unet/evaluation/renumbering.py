@@ -80,7 +80,7 @@ def _predicted(pair: Pair) -> set[int]:
     found: set[int] = set()
     for sample in range(source.n_samples):
         labels = source.read(sample)[0]
-        found |= set(np.unique(labels[labels != 0]).tolist())
+        found |= {int(v) for v in np.unique(labels[labels != 0])}
     return found
 
 
