@@ -46,7 +46,8 @@ class LevelChoice:
             choices=CHOICES,
             value="nearest",
             tooltip="Segment the resolution that looks most like what the model has "
-            "learnt from, or the full one; labels have its pixels",
+            "learnt from, or the full one. Labels have its pixels: only those of the "
+            "full one can be learnt from, and compared with an annotation",
         )
         narrow(self.resolution.native)
         form.addRow("Resolution", self.resolution.native)
