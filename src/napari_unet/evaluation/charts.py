@@ -214,11 +214,13 @@ class _Plot:
                 f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">'
                 f"{y:.2f}</text>"
             )
-        for x in (0, 0.25, 0.5, 0.75, 1) if ticks is None else ticks:
+        places = (0, 0.25, 0.5, 0.75, 1) if ticks is None else ticks
+        digits = 2 if max(places) < 10 else 0
+        for x in places:
             at, _ = self.at((x, 0.0))
             parts.append(
                 f'<text x="{at:.1f}" y="{bottom + 16}" text-anchor="middle">'
-                f"{x:.2f}</text>"
+                f"{x:.{digits}f}</text>"
             )
         middle = (LEFT + right) / 2
         parts.append(
