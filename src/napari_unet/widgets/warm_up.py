@@ -33,10 +33,11 @@ def _compile() -> None:
 
     from napari_unet.widgets.annotation_layer import annotation_colors
 
-    plane, one = np.zeros((2, 2), np.int32), np.int32(1)
+    # What is on screen, and the label of a stroke.
+    plane, stroke = np.zeros((2, 2), np.int32), np.zeros(1, np.int32)
     for colors in (annotation_colors(), label_colormap()):
         # napari's own name for it may go; then there is nothing to prepare.
         colored = getattr(colors, "_data_to_texture", None)
         if colored is not None:
             colored(plane)
-            colored(one)
+            colored(stroke)
