@@ -15,6 +15,7 @@ from napari.layers import Labels
 from napari_unet.engine.context import TaskContext
 from napari_unet.engine.evaluation_task import evaluate
 from napari_unet.engine.protocol import decode_message, encode_message
+from napari_unet.widgets.edit_layers import Original, remember_original
 from napari_unet.widgets.evaluate import EvaluateWidget
 from napari_unet.widgets.navigation import camera_of
 
@@ -88,6 +89,23 @@ def test_layers_that_are_there_already_are_told_apart(
     viewer.window.add_dock_widget(made, name="Evaluate")
     assert made.truth.layer.value.name == "painted"
     assert made.prediction.value.name == "net"
+
+
+def test_a_result_is_the_prediction_and_tells_what_it_holds(
+    viewer: Any, host: Any, pair: Any
+) -> None:
+    result = viewer.add_labels(pair[1], name="net")
+    box = ((0, 60), (0, 80))
+    remember_original(result, Original(pair[1], box, (60, 80), "classes", {}))
+    truth = viewer.add_labels(pair[0], name="opened last")
+    made = EvaluateWidget(viewer, host)
+    viewer.window.add_dock_widget(made, name="Evaluate")
+    assert made.prediction.value is result
+    assert made.truth.layer.value is truth
+    assert made.task.value == "classes"
+    made.task.value = "objects"
+    viewer.add_labels(pair[0], name="one more")
+    assert made.task.value == "objects"  # what was chosen stays
 
 
 def test_scores_errors_and_a_layer_over_the_image(

@@ -16,6 +16,7 @@ from napari_unet.evaluation.writing import write_text
 from napari_unet.widgets.annotation_layer import remember_rule, rule_of
 from napari_unet.widgets.annotation_section import MEANINGS, RULES, TASKS
 from napari_unet.widgets.box_layer import PREVIEW_METADATA, is_preview
+from napari_unet.widgets.edit_layers import original_of
 from napari_unet.widgets.engine_host import EngineHost
 from napari_unet.widgets.evaluate_folders import FolderSection
 from napari_unet.widgets.evaluate_run import (
@@ -115,7 +116,7 @@ class EvaluateWidget(RunDock):
         self.layer_news.changed.connect(self._on_layers)
         self.kind.changed.connect(self._on_kind)
         self.truth.changed.connect(self._on_truth)
-        self.prediction.changed.connect(self.check)
+        self.prediction.changed.connect(self._on_prediction)
         self.image.changed.connect(self.check)
         self.folders.changed.connect(self._on_folders)
         self.task.changed.connect(self._on_task)
@@ -137,9 +138,12 @@ class EvaluateWidget(RunDock):
         with self.prediction.changed.blocked():
             self.prediction.choices = [(x.name, x) for x in labels]
             if before not in labels and labels:
-                self.prediction.value = labels[-1]
+                made = [x for x in labels if original_of(x) is not None]
+                self.prediction.value = (made or labels)[-1]
         self.truth.refresh()
         self._keep_apart(labels)
+        if self.prediction.value is not before:
+            self._follow_prediction()
         images = [x for x in layers if isinstance(x, Image)]
         before_image = self.image.value
         with self.image.changed.blocked():
@@ -154,10 +158,26 @@ class EvaluateWidget(RunDock):
             return
         # What somebody has said a rule about is more likely a reference.
         known = [x for x in labels if rule_of(x) is not None]
+        others = [x for x in labels if x is not self.prediction.value]
+        if original_of(self.prediction.value) is not None:
+            self.truth.layer.value = ([x for x in others if x in known] or others)[-1]
+            return
         reference = (known or labels)[0]
         self.truth.layer.value = reference
         with self.prediction.changed.blocked():
             self.prediction.value = [x for x in labels if x is not reference][-1]
+
+    def _follow_prediction(self) -> None:
+        """A result of ours knows whether it holds objects or classes."""
+        original = original_of(self.prediction.value)
+        if original is not None and original.task != "regression":
+            with self.task.changed.blocked():
+                self.task.value = original.task
+            self._explain()
+
+    def _on_prediction(self, _: Any = None) -> None:
+        self._follow_prediction()
+        self.check()
 
     def _on_kind(self, _: Any = None) -> None:
         folders = self.kind.value == "folders"
