@@ -12,6 +12,7 @@ import pytest
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import DataError
 from napari_unet.image_io import label_store, read_labels
+from napari_unet.prediction import predictor
 from napari_unet.prediction.predictor import Predictor
 from napari_unet.workflows import exhaust, grids, known_maps, predict, predict_to_store
 from napari_unet.workflows.known_maps import MapMemory
@@ -103,7 +104,10 @@ def test_another_image_or_model_is_looked_at(computed: list[int]) -> None:
     assert computed
 
 
-def test_a_stopped_run_goes_on_with_what_it_knows(computed: list[int]) -> None:
+def test_a_stopped_run_goes_on_with_what_it_knows(
+    monkeypatch: pytest.MonkeyPatch, computed: list[int]
+) -> None:
+    monkeypatch.setitem(predictor.MAX_BATCH_VOXELS, "cpu", 1)
     model, pixels = ANY.make_model("objects"), ANY.image((4, 90, 70))
     source = ImageSource((pixels,), "TYX")
     memory, events = MapMemory(), []
@@ -163,7 +167,8 @@ def test_objects_are_cut_anew_from_a_store_of_maps(
     # … and hold what the network would have given, but for rounding.
     wanted = exhaust(predict(model, source, objects=OTHER, **EXACT)).labels
     found = np.asarray(read_labels(other))
-    assert result.objects == wanted.max()
+    assert result.objects is not None
+    assert abs(result.objects - wanted.max()) <= 1
     assert ((found > 0) == (wanted > 0)).mean() > 0.999
     # Another model has maps of its own.
     deeper = ANY.make_model("objects")
