@@ -11,9 +11,11 @@ from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractSlider,
     QAbstractSpinBox,
+    QApplication,
     QComboBox,
     QHeaderView,
     QLineEdit,
+    QMainWindow,
     QScrollArea,
     QScrollBar,
     QWidget,
@@ -92,6 +94,16 @@ def test_nothing_scrolls_sideways_on_a_laptop(widget: Any) -> None:
     points = widget.font().pointSizeF()
     widget.setStyleSheet(f"* {{ font-size: {1.5 * points}pt; }}")
     assert widget.minimumSizeHint().width() <= SCREEN[0] / SHARE_LARGE
+
+
+def test_nothing_opens_a_window_of_its_own(widget: Any, qtbot: Any) -> None:
+    before = {w for w in QApplication.topLevelWidgets() if w.isVisible()}
+    widget.host.changed.emit()
+    widget.say_device("a card")
+    qtbot.wait(50)
+    after = {w for w in QApplication.topLevelWidgets() if w.isVisible()}
+    strange = {w for w in after - before if not isinstance(w, QMainWindow)}
+    assert not strange, [getattr(w, "text", str)() for w in strange]
 
 
 def test_every_control_has_a_tooltip(widget: Any) -> None:

@@ -131,8 +131,10 @@ class DockWidget(QWidget):
         self.say_device(self.host.device_text)
 
     def say_device(self, text: str) -> None:
-        """Show `text` as the device in use."""
-        self.device.say(f"Device: {text}")
+        """Show `text` as the device in use, where there is a line for it."""
+        # In no column, the line would be a window of its own.
+        if self.device.parentWidget() is not None:
+            self.device.say(f"Device: {text}")
 
     def apply_theme(self, _: Any = None) -> Colors:
         """Follow the viewer's theme."""
