@@ -360,12 +360,15 @@ def _percentiles() -> Any:
 
 
 def _image(shape: tuple[int, ...]) -> tuple[Any, Any]:
-    """Blobs with noise, uint16, and their truth."""
+    """Small blobs with noise, uint16, and their truth.
+
+    Of large ones a network of another kind would be made, see `TrainingPlan.coarse`.
+    """
     rng = np.random.default_rng(0)
-    coarse = rng.random([n // 16 for n in shape]) > 0.7
+    coarse = rng.random([n // 2 for n in shape]) > 0.7
     labels = coarse.astype(np.uint8)
     for axis in range(len(shape)):
-        labels = labels.repeat(16, axis)
+        labels = labels.repeat(2, axis)
     noise = rng.normal(500, 120, shape)
     return (noise + 800.0 * labels).clip(0).astype(np.uint16), labels
 
