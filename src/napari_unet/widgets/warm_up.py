@@ -16,6 +16,9 @@ import numpy as np
 
 _begun = threading.Event()
 
+N_COLORS = 49
+"""Of napari's own Labels layers; their number decides on the dtype of a texture."""
+
 
 def warm_up() -> None:
     """Begin, once per process, on a thread; returns at once."""
@@ -35,7 +38,7 @@ def _compile() -> None:
 
     # What is on screen, and the label of a stroke.
     plane, stroke = np.zeros((2, 2), np.int32), np.zeros(1, np.int32)
-    for colors in (annotation_colors(), label_colormap()):
+    for colors in (annotation_colors(), label_colormap(N_COLORS)):
         # napari's own name for it may go; then there is nothing to prepare.
         colored = getattr(colors, "_data_to_texture", None)
         if colored is not None:
