@@ -215,7 +215,7 @@ class _Plot:
                 f"{y:.2f}</text>"
             )
         places = (0, 0.25, 0.5, 0.75, 1) if ticks is None else ticks
-        digits = 2 if max(places) < 10 else 0
+        digits = 2 if max(places, default=0) < 10 else 0
         for x in places:
             at, _ = self.at((x, 0.0))
             parts.append(
