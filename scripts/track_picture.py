@@ -31,7 +31,9 @@ def pictures(window: Path, strip: Path) -> None:
         viewer = napari.Viewer(title="U-Net Live")
         viewer.window.resize(*SIZE)
         viewer.open_sample("napari-unet-live", "nuclei_timelapse")
-        _, labels = viewer.layers
+        labels = next(x for x in viewer.layers if x.name.endswith(" labels"))
+        for layer in viewer.layers[1:]:
+            layer.visible = False
         _, widget = viewer.window.add_plugin_dock_widget(
             "napari-unet-live", "Track over time"
         )
@@ -40,7 +42,6 @@ def pictures(window: Path, strip: Path) -> None:
         wait_for(lambda: not widget.run.active)
         if widget.run.state != "done":
             raise RuntimeError(widget.run.message)
-        labels.visible = False
         tracked, tracks = viewer.layers[-2:]
         tracked.opacity = 0.45
         tracks.tail_width = 3

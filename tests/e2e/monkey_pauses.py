@@ -107,11 +107,13 @@ class Sampler:
             turn = self._last_turn()
             if time.monotonic() - turn < STILL_SECONDS:
                 continue
-            frame = sys._current_frames().get(self._thread)
+            # No frame is kept: it would keep what the thread has in its hands, such
+            # as a painter that has to end.
+            stack = told(sys._current_frames().get(self._thread))
             with self._lock:
                 # It may have turned in the meantime, and this is no part of a pause.
-                if frame is not None and self._last_turn() == turn:
-                    self._stacks[told(frame)] += 1
+                if self._last_turn() == turn:
+                    self._stacks[stack] += 1
 
 
 def told(innermost: FrameType | None) -> str:

@@ -22,6 +22,7 @@ from napari_unet.live.messages import (
 )
 from napari_unet.widgets.box_layer import is_preview
 from napari_unet.widgets.edit_layers import Original, remember_original
+from napari_unet.widgets.live_view import inside_of
 from napari_unet.widgets.navigation import camera_of
 from napari_unet.widgets.session import Session
 from napari_unet.widgets.train import TrainWidget
@@ -462,6 +463,14 @@ def test_edits_of_a_copy_are_learnt(loop: Loop) -> None:
     assert loop.viewer.layers.selection.active is loop.annotation
     section.learn.click()
     assert "Nothing was changed" in section.note.text()
+
+
+def test_what_is_looked_at_lies_within_what_the_run_knows() -> None:
+    # Somebody's script gave the image more columns, or another axis.
+    assert inside_of(((0, 5), (99, 103)), (64, 96)) == ((0, 5), (95, 96))
+    assert inside_of(((60, 70), (0, 96)), (64, 96)) == ((60, 64), (0, 96))
+    assert inside_of(((0, 5), (3, 4)), (64, 96)) == ((0, 5), (3, 4))
+    assert inside_of(((0, 5),), (64, 96)) is None
 
 
 def test_a_result_gives_way_to_the_preview(loop: Loop) -> None:

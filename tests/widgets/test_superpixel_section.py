@@ -64,6 +64,20 @@ def test_nothing_is_offered_without_a_layer(section: SuperpixelSection) -> None:
     assert not section.switch.isChecked()
 
 
+def test_a_layer_that_is_gone_already_is_not_painted(
+    viewer: ViewerModel, section: SuperpixelSection
+) -> None:
+    image = Image(pixels(40, 50))
+    viewer.add_layer(image)
+    labels = new_annotation_layer(snapshot([image]), "classes")
+    viewer.add_layer(labels)
+    section.show_for(labels)
+    viewer.layers.remove(labels)
+    section.switch.click()
+    assert not section.switch.isChecked()
+    assert section.found is None
+
+
 def test_outlines_lie_over_the_image_and_go(
     viewer: ViewerModel, section: SuperpixelSection, qtbot: Any
 ) -> None:

@@ -257,12 +257,12 @@ class LiveView:
         """What the canvas shows, as told by a layer that is drawn on it."""
         if self.scene is None:
             return None
-        dims = self._viewer.dims
+        dims, box = self._viewer.dims, None
         if self._image in self._viewer.layers:
-            return displayed_box(self._image, self.scene.reading, dims)
-        if self._annotation in self._viewer.layers and self._fits:
-            return displayed_box(self._annotation, Reading(self.scene.axes, 2), dims)
-        return None
+            box = displayed_box(self._image, self.scene.reading, dims)
+        elif self._annotation in self._viewer.layers and self._fits:
+            box = displayed_box(self._annotation, Reading(self.scene.axes, 2), dims)
+        return None if box is None else inside_of(box, self.scene.shape)
 
     def _look(self, box: LabelsBox) -> None:
         self._run.look_at(box, *self.map_shown)
@@ -332,3 +332,14 @@ class LiveView:
         if self._view is not None:
             self._view.close()
             self._view = None
+
+
+def inside_of(box: LabelsBox, shape: tuple[int, ...]) -> LabelsBox | None:
+    """The part of a box that a run knows: the layer may have got other pixels."""
+    if len(box) != len(shape):
+        return None
+    starts = [min(start, n - 1) for (start, _), n in zip(box, shape, strict=True)]
+    return tuple(
+        (start, max(start + 1, min(stop, n)))
+        for start, (_, stop), n in zip(starts, box, shape, strict=True)
+    )

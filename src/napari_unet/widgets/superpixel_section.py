@@ -133,8 +133,11 @@ class SuperpixelSection(QWidget):
         if not on:
             self._switch_off()
             self.message.say("")
-        elif self._layer is not None:
+        elif self._layer in self._viewer.layers:
             self._switch_on(self._layer)
+        else:
+            # It was removed a moment ago, and the widget has not looked again yet.
+            self.switch.setChecked(False)
 
     def _switch_on(self, layer: Labels) -> None:
         self._outlines = OutlineLayer(self._viewer)
