@@ -28,7 +28,7 @@ def picture(path: Path) -> None:
     from napari_unet.sample_data import nuclei_2d
 
     # Not into the library of whoever makes the pictures.
-    os.environ[FOLDER_VARIABLE] = str(path.parent / "models")
+    os.environ[FOLDER_VARIABLE] = str(path.parent / "library")
     sample = nuclei_2d()
     for name, (task, steps, note) in MODELS.items():
         labels = sample.labels if task == "objects" else (sample.labels > 0).astype(int)
