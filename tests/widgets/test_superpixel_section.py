@@ -98,6 +98,18 @@ def test_outlines_lie_over_the_image_and_go(
     assert section.found is None
 
 
+def test_outlines_that_a_script_changed_are_drawn_anew(
+    viewer: ViewerModel, section: SuperpixelSection, qtbot: Any
+) -> None:
+    begin(viewer, section, Image(pixels(40, 50)))
+    wait(section, qtbot)
+    qtbot.waitUntil(lambda: NAME in viewer.layers, timeout=TIMEOUT)
+    outlines = viewer.layers[NAME]
+    outlines.data = outlines.data[:, :-7]
+    section.side.setValue(section.side.value() + 5)
+    qtbot.waitUntil(lambda: outlines.data.shape == (40, 50), timeout=TIMEOUT)
+
+
 def test_outlines_cannot_be_selected(
     viewer: ViewerModel, section: SuperpixelSection, qtbot: Any
 ) -> None:

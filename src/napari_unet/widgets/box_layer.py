@@ -99,15 +99,20 @@ class BoxLayer:
         row_axis : int
         """
         layer = self.layer
+        # Anybody's script may have given it other pixels.
+        alike = layer is not None and (layer.data.shape, layer.data.dtype) == (
+            pixels.shape,
+            pixels.dtype,
+        )
         if layer is None:
             self._add(np.array(pixels), shifted(place, _starts(box)), below)
-        elif box == self.box and layer.data.dtype == pixels.dtype:
+        elif alike and box == self.box:
             key = [slice(None)] * pixels.ndim
             key[row_axis] = rows
             layer.data[tuple(key)] = pixels[tuple(key)]
             _redraw(layer)
         else:
-            if layer.data.shape == pixels.shape and layer.data.dtype == pixels.dtype:
+            if alike:
                 layer.data[...] = pixels
                 _redraw(layer)
             else:

@@ -143,11 +143,11 @@ class CorrectionsSection(QWidget):
 
     def _hand_brush(self, copy: Labels, values: list[tuple[int, int]]) -> None:
         """Let the first stroke be a right one: napari begins with label 1."""
-        brush = self._annotation()
+        size = getattr(self._annotation(), "brush_size", None)  # values have none
         classes = [shown for shown, _ in values if shown]
         copy.selected_label = classes[0] if classes else int(copy.data.max()) + 1
-        if brush is not None:
-            copy.brush_size = brush.brush_size
+        if size is not None:
+            copy.brush_size = size
         copy.mode = "paint"
 
     def _go_on(self, learnt: Labels, annotation: Labels) -> None:
