@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -10,6 +12,7 @@ import tomllib
 import zipfile
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from npe2 import PluginManifest
@@ -31,6 +34,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ["-m", "build", "--no-isolation", "--sdist", "--wheel"]
     run = subprocess.run(
         [sys.executable, *command, "--outdir", str(folder), str(ROOT)],
+        env=os.environ | {"GITHUB_REPOSITORY": "Somebody/some-name"},
         capture_output=True,
         text=True,
         timeout=300,
@@ -61,6 +65,61 @@ def test_wheel_holds_every_module(built: Path) -> None:
         names = set(wheel.namelist())
     modules = {p.relative_to(PACKAGE.parent).as_posix() for p in PACKAGE.rglob("*.py")}
     assert modules <= names
+
+
+def test_wheel_is_small(built: Path) -> None:
+    assert one(built, "*.whl").stat().st_size < 12e6
+
+
+def test_package_index_gets_addresses_and_a_readme_whose_links_work_there(
+    built: Path,
+) -> None:
+    with zipfile.ZipFile(one(built, "*.whl")) as wheel:
+        (name,) = (n for n in wheel.namelist() if n.endswith(".dist-info/METADATA"))
+        text = wheel.read(name).decode()
+    assert "Project-URL: Source, https://github.com/Somebody/some-name\n" in text
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    pictures = [target for target in targets if target.endswith(".png")]
+    assert len(pictures) >= 2
+    assert all(target.startswith(("https://", "http://", "#")) for target in targets)
+    raw = "https://raw.githubusercontent.com/Somebody/some-name/"
+    for target in pictures:
+        tag, _, path = target.removeprefix(raw).partition("/")
+        assert tag == f"v{napari_unet.__version__}"
+        assert (ROOT / path).is_file()
+
+
+def test_links_that_lead_elsewhere_stay_as_they_are() -> None:
+    pytest.importorskip("hatchling")
+    path = ROOT / "scripts" / "package_metadata.py"
+    spec = importlib.util.spec_from_file_location("package_metadata", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    text = "[a](https://a.org) [b](#here) [c](mailto:x@y.org) `[d]` (e) [f\ng](h/i.md)"
+    assert module.with_absolute_links(text, "o/n", "v1") == text.replace(
+        "h/i.md", "https://github.com/o/n/blob/v1/h/i.md"
+    )
+
+
+def test_oldest_versions_that_are_tested_are_those_that_are_promised() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    promised = dict(line.split(">=") for line in project["dependencies"])
+    tested = dict(
+        line.lower().split("==")
+        for line in (ROOT / "constraints-lower.txt").read_text().splitlines()
+        if not line.startswith("#")
+    )
+
+    def number(version: str) -> tuple[int, ...]:
+        parts = [int(part) for part in version.split(".")]
+        return tuple(parts + [0] * (4 - len(parts)))
+
+    del promised["torch"]  # constraints-lower.txt says why
+    assert {name: number(tested[name]) for name in promised} == {
+        name: number(version) for name, version in promised.items()
+    }
 
 
 def test_source_distribution_can_be_tested_and_built_again(built: Path) -> None:
