@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from napari_unet.data.classes import name_classes
 from napari_unet.data.source import ArrayLike, ImageSource, image_source
 from napari_unet.data.values import annotation_for
 from napari_unet.errors import ConfigError, DataError
+from napari_unet.evaluation.renumbering import class_numbers, renumbered
+from napari_unet.evaluation.settings import evaluation_settings
 from napari_unet.image_io import read_image, read_values
 from napari_unet.image_io import read_labels as read_labels_file
 from napari_unet.image_io.store import PixelSize
@@ -244,6 +247,7 @@ def evaluate(
     labels: NDArray[Any] | Sequence[NDArray[Any]],
     *,
     task: Task,
+    renumber: Mapping[int, int] | None = None,
 ) -> dict[str, Any]:
     """Compare predicted labels with the truth, pooled over images.
 
@@ -252,6 +256,10 @@ def evaluate(
     predictions, labels : array of int, or sequence of them
         Of equal shapes. 0 is background; true values below 0 are not annotated.
     task : {"classes", "objects"}
+    renumber : mapping of int to int, optional
+        Task ``classes``: ``{2: 1}`` reads 2 in the predictions as 1. A lone class with
+        another number than the lone class of `labels` is taken for it; a warning says
+        so, and also where other numbers do not fit.
 
     Returns
     -------
@@ -269,7 +277,12 @@ def evaluate(
     if task == "objects":
         return pool(match_objects(t, p) for p, t in pairs).as_dict()
     values = sorted({int(v) for _, t in pairs for v in np.unique(t) if v >= 0})
-    tables = [confusion(t, p, values) for p, t in pairs]
+    settings = evaluation_settings(task="classes", renumber=dict(renumber or {}))
+    found = {int(v) for p, _ in pairs for v in np.unique(p)}
+    numbers, said = class_numbers(values, found, settings)
+    if said:
+        warnings.warn(said, stacklevel=2)
+    tables = [confusion(t, renumbered(p, numbers), values) for p, t in pairs]
     return class_scores(tables, values, 0 if 0 in values else None).as_dict()
 
 

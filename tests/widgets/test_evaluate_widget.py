@@ -242,6 +242,48 @@ def test_folders(
     assert "The error is in" in widget.note.text()
 
 
+def test_classes_with_other_numbers(
+    widget: EvaluateWidget, engine: Any, tmp_path: Path
+) -> None:
+    from napari_unet.image_io import write_labels
+
+    truth = np.zeros((30, 41), np.uint8)
+    truth[:10], truth[10:20] = 1, 2
+    made = np.where(truth, truth + 1, 0).astype(np.uint8)
+    choose(widget, (truth, made))
+    assert widget.renumber.native.isHidden()
+    widget.task.value = "classes"
+    assert not widget.renumber.native.isHidden()
+    widget.start()
+    answer(engine)
+    assert "such as 2=1, 3=2" in " ".join(widget.run.notices)
+    widget.renumber.value = "2=1, 3"
+    assert "cannot be read at '3'" in problem(widget)
+    widget.renumber.value = "2=1, 3=2"
+    assert problem(widget) == ""
+    widget.start()
+    answer(engine)
+    result = widget.run.result
+    assert result is not None
+    assert sum(result.counts.values()) == 0
+
+    # Two folders with one class each are compared as two layers are.
+    for name in ("a", "b"):
+        write_labels(tmp_path / "t" / f"{name}.tif", truth == 1, "YX")
+        write_labels(tmp_path / "p" / f"{name}.tif", 2 * (truth == 1), "YX")
+    widget.renumber.value = ""
+    widget.kind.value = "folders"
+    widget.folders.predictions.edit.setText(str(tmp_path / "p"))
+    widget.folders.labels.edit.setText(str(tmp_path / "t"))
+    widget.rule.value = "complete"
+    widget.start()
+    answer(engine)
+    assert "The only class is 2 in the prediction" in " ".join(widget.run.notices)
+    result = widget.run.result
+    assert result is not None
+    assert sum(result.counts.values()) == 0
+
+
 def test_classes_and_pieces(widget: EvaluateWidget, engine: Any) -> None:
     truth = np.ones((30, 41), np.uint8)
     truth[:, 20] = 0

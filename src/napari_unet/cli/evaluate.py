@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,13 @@ from napari_unet.config import DeviceName
 from napari_unet.data.source import ImageSource
 from napari_unet.errors import DataError
 from napari_unet.evaluation import tables
+from napari_unet.evaluation.numbers import parse_numbers
 from napari_unet.evaluation.pairs import Pair, PairFiles, find_pairs, open_pair
+from napari_unet.evaluation.renumbering import (
+    class_numbers,
+    predicted_file_values,
+    with_numbers,
+)
 from napari_unet.evaluation.report import PICTURES, report_html
 from napari_unet.evaluation.results import Evaluation, Perturbed
 from napari_unet.evaluation.robustness import CHANGES, perturbed
@@ -49,11 +55,14 @@ def run(options: argparse.Namespace) -> int:
         images=options.images,
         probabilities=options.probabilities,
     )
-    values = file_values(files, settings) if settings.task == "classes" else []
+    values, numbers, said = _numbers(files, settings, model)
     pictures = PICTURES if options.report is not None else 0
-    made = _evaluate(files, settings, values, options, model, pictures=pictures)
+    how = (files, settings, values, numbers, options, model)
+    made = _evaluate(*how, pictures=pictures)
+    if said:
+        made.notices.insert(0, said)
     if options.robustness and model is not None:
-        made.robustness.extend(_robustness(made, files, values, options, model))
+        made.robustness.extend(_robustness(made, how))
     say(_text(made))
     if options.json is not None:
         text = json.dumps(tables.as_dict(made), indent=1, allow_nan=False)
@@ -86,6 +95,17 @@ def _check(options: argparse.Namespace) -> None:
             check_free(f"--{option}", path, options)
 
 
+def _numbers(
+    files: list[PairFiles], settings: EvaluationSettings, model: _Model | None
+) -> tuple[list[int], dict[int, int], str]:
+    """Values of the reference's classes, what is read as what, and a word on it."""
+    if settings.task != "classes":
+        return [], {}, ""
+    values = file_values(files, settings)
+    predicted = predicted_file_values(files) if model is None else model.values
+    return values, *class_numbers(values, predicted, settings)
+
+
 def _settings(options: argparse.Namespace, model: _Model | None) -> EvaluationSettings:
     wishes: dict[str, Any] = {
         "task": options.task or (model.task if model else None),
@@ -98,6 +118,7 @@ def _settings(options: argparse.Namespace, model: _Model | None) -> EvaluationSe
         tolerance=options.tolerance,
         resamples=options.resamples,
         ndim=2 if options.planes else None,
+        renumber=options.renumber and parse_numbers(" ".join(options.renumber)),
     )
     if wishes.get("thresholds"):
         wishes["error_iou"] = min(wishes["thresholds"])
@@ -126,6 +147,11 @@ class _Model:
     @property
     def task(self) -> str:
         return self._model.info.task
+
+    @property
+    def values(self) -> set[int]:
+        """Label values that it writes."""
+        return {c.result_value for c in self._model.info.classes}
 
     def open(
         self,
@@ -163,6 +189,7 @@ def _evaluate(
     files: list[PairFiles],
     settings: EvaluationSettings,
     values: list[int],
+    numbers: Mapping[int, int],
     options: argparse.Namespace,
     model: _Model | None,
     *,
@@ -174,9 +201,10 @@ def _evaluate(
     def pairs() -> Iterator[Pair]:
         for one in files:
             if model is not None:
-                yield model.open(one, settings, size, change)
+                pair = model.open(one, settings, size, change)
             else:
-                yield open_pair(one, settings, voxel_size=size)
+                pair = open_pair(one, settings, voxel_size=size)
+            yield with_numbers(pair, numbers)
 
     events = evaluate_pairs(pairs(), len(files), settings, values, pictures=pictures)
     return _followed(events, change)
@@ -196,18 +224,13 @@ def _followed(
     return exhaust(events, show)
 
 
-def _robustness(
-    made: Evaluation,
-    files: list[PairFiles],
-    values: list[int],
-    options: argparse.Namespace,
-    model: _Model,
-) -> Iterator[Perturbed]:
+def _robustness(made: Evaluation, how: tuple[Any, ...]) -> Iterator[Perturbed]:
+    """Scores of images made worse, compared as `made` was."""
     plain = made.get(made.main)
     if plain is not None:
         yield Perturbed("as they are", plain)
     for change in CHANGES:
-        again = _evaluate(files, made.settings, values, options, model, change=change)
+        again = _evaluate(*how, change=change)
         score = again.get(made.main)
         if score is not None:
             yield Perturbed(change, score)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,12 @@ from napari_unet.data.source import ImageSource
 from napari_unet.engine.context import TaskContext, TaskStopped
 from napari_unet.evaluation import tables
 from napari_unet.evaluation.pairs import Pair, find_pairs, make_pair, open_pair
-from napari_unet.evaluation.renumbering import with_numbers_of
+from napari_unet.evaluation.renumbering import (
+    class_numbers,
+    predicted_file_values,
+    predicted_values,
+    with_numbers,
+)
 from napari_unet.evaluation.report import PICTURES, report_html
 from napari_unet.evaluation.results import Evaluation
 from napari_unet.evaluation.run import (
@@ -40,14 +45,11 @@ def evaluate(context: TaskContext) -> dict[str, Any]:
     settings = evaluation_settings(**params["settings"])
     report = params.get("report")
     source = _from_folders if params.get("labels") else _from_layers
-    pairs, count, values = source(context, settings)
-    said = ""
-    if count == 1 and settings.task == "classes" and settings.background:
-        pair, said = with_numbers_of(next(pairs), values)
-        pairs = iter([pair])
+    pairs, count, values, predicted = source(context, settings)
+    numbers, said = class_numbers(values, predicted, settings)
     made = _followed(
         evaluate_pairs(
-            pairs,
+            (with_numbers(pair, numbers) for pair in pairs),
             count,
             settings,
             values,
@@ -80,7 +82,7 @@ def evaluate(context: TaskContext) -> dict[str, Any]:
 
 def _from_layers(
     context: TaskContext, settings: EvaluationSettings
-) -> tuple[Iterator[Pair], int, Sequence[int]]:
+) -> tuple[Iterator[Pair], int, Sequence[int], Set[int]]:
     params = context.params
     image = None
     if "image" in context.inputs:
@@ -100,13 +102,15 @@ def _from_layers(
         ndim=params["ndim"],
         image=image,
     )
-    values = known_values([pair.truth], settings) if settings.task == "classes" else []
-    return iter([pair]), 1, values
+    if settings.task == "objects":
+        return iter([pair]), 1, [], set()
+    values = known_values([pair.truth], settings)
+    return iter([pair]), 1, values, predicted_values(pair)
 
 
 def _from_folders(
     context: TaskContext, settings: EvaluationSettings
-) -> tuple[Iterator[Pair], int, Sequence[int]]:
+) -> tuple[Iterator[Pair], int, Sequence[int], Set[int]]:
     params = context.params
     images = params.get("images")
     files = find_pairs(
@@ -114,8 +118,11 @@ def _from_folders(
         predictions=Path(params["predictions"]),
         images=Path(images) if images else None,
     )
-    values = file_values(files, settings) if settings.task == "classes" else []
-    return (open_pair(one, settings) for one in files), len(files), values
+    pairs = (open_pair(one, settings) for one in files)
+    if settings.task == "objects":
+        return pairs, len(files), [], set()
+    values = file_values(files, settings)
+    return pairs, len(files), values, predicted_file_values(files)
 
 
 def _followed(

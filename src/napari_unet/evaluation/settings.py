@@ -27,6 +27,11 @@ class EvaluationSettings(BaseModel):
         title="One class is background",
         description="Off: every label is a class of its own and 0 is not annotated",
     )
+    renumber: dict[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = Field(
+        default_factory=dict,
+        title="Renumber",
+        description="Classes only: {2: 1} reads 2 in the prediction as 1",
+    )
     thresholds: tuple[Threshold, ...] = Field(
         THRESHOLDS, min_length=1, title="IoU at which objects match"
     )

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import CheckBox, ComboBox
+from magicgui.widgets import CheckBox, ComboBox, LineEdit
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 
 from napari_unet.config import AnnotationRule, Task
 from napari_unet.errors import DataError, UserError
 from napari_unet.evaluation.kinds import COLORS, KINDS
+from napari_unet.evaluation.numbers import parse_numbers
 from napari_unet.evaluation.writing import write_text
 from napari_unet.widgets.annotation_layer import remember_rule, rule_of
 from napari_unet.widgets.annotation_section import MEANINGS, RULES, TASKS
@@ -91,6 +92,12 @@ class EvaluateWidget(RunDock):
         form.addRow("Rule", self.rule.native)
         self.meaning = Message("quiet")
         form.addRow("", self.meaning)
+        self.renumber = LineEdit(
+            tooltip="2=1, 3=2 says that 2 in the prediction is 1 in the reference, "
+            "and 3 is 2; a lone class needs no such word"
+        )
+        self.renumber.native.setPlaceholderText("numbers agree")
+        form.addRow("Renumber", self.renumber.native)
         self.pieces = CheckBox(
             text="Compare connected pieces, too",
             tooltip="V_Rand and V_Info of what membranes or walls part",
@@ -121,6 +128,7 @@ class EvaluateWidget(RunDock):
         self.folders.changed.connect(self._on_folders)
         self.task.changed.connect(self._on_task)
         self.rule.changed.connect(self._on_rule)
+        self.renumber.changed.connect(self.check)
         self.save_scores.clicked.connect(self._ask_for_csv)
         self.save_report.clicked.connect(self._ask_for_report)
         self.view.chosen.connect(self.go_to)
@@ -215,7 +223,8 @@ class EvaluateWidget(RunDock):
     def _explain(self) -> None:
         rule, task = self.rule.value, self.task.value
         self.meaning.say(MEANINGS.get((rule, task), "") if rule else "")
-        show_row(self.form, self.pieces.native, visible=task == "classes")
+        for field in (self.renumber, self.pieces):
+            show_row(self.form, field.native, visible=task == "classes")
 
     def request(self) -> EvaluationRequest:
         """Everything that an evaluation needs.
@@ -236,6 +245,9 @@ class EvaluateWidget(RunDock):
             "task": task,
             "annotation": rule,
             "pieces": task == "classes" and bool(self.pieces.value),
+            "renumber": (
+                parse_numbers(self.renumber.value) if task == "classes" else {}
+            ),
         }
         return EvaluationRequest(compared, settings)
 

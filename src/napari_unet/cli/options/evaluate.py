@@ -96,6 +96,13 @@ def _add_rules(group: Group) -> None:
         help="no class is background: 0 in the labels is not annotated",
     )
     group.add_argument(
+        "--renumber",
+        nargs="+",
+        metavar="P=T",
+        help="task classes: 2=1 says that 2 in the prediction is 1 in the reference\n"
+        "(done by itself where there is only one class)",
+    )
+    group.add_argument(
         "--thresholds",
         type=float,
         nargs="+",
