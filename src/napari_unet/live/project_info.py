@@ -37,7 +37,8 @@ MAX_INFO_BYTES = 16 * 2**20
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    # Old versions of pydantic keep names that begin with "model_" for themselves.
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
 
 
 class LayerInfo(_Part):
