@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import tifffile
+from pieces import score_pieces
 
 from napari_unet.api import exhaust
 from napari_unet.config import Task, TrainingConfig, training_config
@@ -93,6 +94,13 @@ def main() -> None:
         options.split: as_dict(made),
     }
     print(f"{options.set}:", summary(made))
+    if options.set in PIECES:
+        chosen, scored = (
+            read_split(folder / part, config.background)
+            for part in ("val", options.split)
+        )
+        result["pieces"] = score_pieces(model, chosen, scored)
+        print("    pieces, each way chosen on val:", result["pieces"])
     (output / "report.html").write_text(report_html(made, options.set), "utf-8")
     if options.json:
         options.json.write_text(json.dumps(result, indent=1))
