@@ -38,6 +38,7 @@ from napari_unet.training.events import (
     Validated,
 )
 from napari_unet.training.plan import TrainingPlan
+from napari_unet.training.prior import begin_with_shares, measure_shares
 from napari_unet.training.team import ALONE, Team
 from napari_unet.training.transfer import Transfer, begin_with, freeze_encoder
 from napari_unet.training.validation import Validation
@@ -132,6 +133,10 @@ class Trainer:
         self.transfer = None if begin is None else begin(network)
         if self.transfer is not None:
             begin_with(network, self.transfer)
+        if config.task == "classes" and not (
+            self.transfer and self.transfer.kept_outputs
+        ):
+            self._begin_with_shares(network)
         self._frozen: list[nn.Module] = []
         if config.freeze_encoder:
             self._frozen = freeze_encoder(network, self.transfer)
@@ -158,6 +163,18 @@ class Trainer:
         self.best: dict[str, Tensor] | None = None
         self.score_interval: tuple[float, float] | None = None
         """95 % interval of the score at the end, where it could be told."""
+
+    def _begin_with_shares(self, network: nn.Module) -> None:
+        plan = self.plan
+        # The same patches in all processes of a team: they begin with one network.
+        shares = measure_shares(
+            self.sampler,
+            plan.batch_size,
+            self.config.seed,
+            plan.class_weights,
+            plan.network.arguments["n_out"],
+        )
+        begin_with_shares(network, shares)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         head: list[nn.Parameter] = []
