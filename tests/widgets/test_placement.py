@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from napari.layers import Image
 
-from napari_unet.widgets.placement import placement, result_layer, shifted
+from napari_unet.widgets.placement import (
+    add_with_label,
+    placement,
+    result_layer,
+    shifted,
+)
+
+
+@pytest.mark.viewer
+def test_the_label_to_paint_with_is_set_once_controls_are_there(viewer: Any) -> None:
+    layer, told = result_layer(np.ones((8, 8), np.int32), "result", {}), []
+    layer.selected_label = 7
+    viewer.layers.events.inserted.connect(
+        lambda: layer.events.selected_label.connect(
+            lambda: told.append(layer.selected_label)
+        )
+    )
+    add_with_label(viewer, layer, layer.selected_label)
+    assert told[-1] == 7  # napari 0.6 shows 0 otherwise, which erases
 
 
 def image(*shape: int, **more: object) -> Image:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_unet.widgets.readings import Reading, layer_shape
 
 if TYPE_CHECKING:
+    import napari
     from napari.components import Dims
     from napari.layers import Image, Labels, Layer
 
@@ -82,6 +83,17 @@ def displayed_box(
             stop = int(np.clip(np.ceil(corners[1, axis]) + 1, start + 1, length))
         box.append((start, stop))
     return tuple(box[1:] if reading.axes[0] == "C" else box)
+
+
+def add_with_label(viewer: napari.Viewer, layer: Labels, label: int) -> None:
+    """Add a layer, with `label` for the next stroke.
+
+    The controls of napari 0.6 begin with 0, as if the brush erased, whatever the layer
+    says; they follow it only once they are there.
+    """
+    viewer.add_layer(layer)
+    layer.selected_label = 0
+    layer.selected_label = label
 
 
 def result_layer(

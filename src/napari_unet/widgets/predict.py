@@ -22,7 +22,7 @@ from napari_unet.widgets.limit_box import LimitBox
 from napari_unet.widgets.mask_choice import MaskChoice
 from napari_unet.widgets.model_section import NOT_ALLOWED, ModelSection, image_kinds
 from napari_unet.widgets.object_tuning import ObjectTuning
-from napari_unet.widgets.placement import result_layer
+from napari_unet.widgets.placement import add_with_label, result_layer
 from napari_unet.widgets.predict_level import LevelChoice, on_level, seen_box
 from napari_unet.widgets.predict_region import RegionEditor
 from napari_unet.widgets.predict_stream import PredictionStream, look_of
@@ -309,9 +309,8 @@ class PredictWidget(DockWidget):
             self.viewer.add_layer(values)
             return
         labels = result_layer(result.labels, result.name, result.placement, **more)
-        labels.selected_label = first_to_paint(result)
         remember_result(labels, result.box, result.shape, result.info)
-        self.viewer.add_layer(labels)
+        add_with_label(self.viewer, labels, first_to_paint(result))
 
     def showEvent(self, event: QShowEvent | None) -> None:
         super().showEvent(event)

@@ -11,7 +11,12 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.errors import DataError, UserError
 from napari_unet.image_io.label_store import open_label_store
-from napari_unet.widgets.placement import displayed_box, placement, shifted
+from napari_unet.widgets.placement import (
+    add_with_label,
+    displayed_box,
+    placement,
+    shifted,
+)
 from napari_unet.widgets.predict_stream import RESULT, STORE, draw_anew
 from napari_unet.widgets.style import Colors, Message
 
@@ -75,7 +80,7 @@ class RegionEditor(QWidget):
         except UserError as error:
             self.said.say(str(error), "problem")
             return
-        self._viewer.add_layer(piece)
+        add_with_label(self._viewer, piece, piece.selected_label)
 
     def put_back(self, _: bool = False) -> None:
         """What *Write the region back* does."""

@@ -28,7 +28,7 @@ from napari_unet.widgets.annotation_layer import (
     remember_project,
     remember_rule,
 )
-from napari_unet.widgets.placement import placement
+from napari_unet.widgets.placement import add_with_label, placement
 from napari_unet.widgets.project_images import LOOK, ProjectImages
 from napari_unet.widgets.readings import level_zero
 
@@ -136,7 +136,7 @@ def restore(viewer: napari.Viewer, folder: Path) -> Restored:
         raise
     images.tidy(layers)
     if annotation is None:
-        viewer.add_layer(made)
+        add_with_label(viewer, made, made.selected_label)
         remember_project(made, folder)
     return Restored(folder, info, layers, made)
 

@@ -32,6 +32,7 @@ from napari_unet.widgets.image_section import ImageSection
 from napari_unet.widgets.live_run import LiveRequest, LiveRun
 from napari_unet.widgets.live_section import LiveSection
 from napari_unet.widgets.loss_plot import LossPlot
+from napari_unet.widgets.placement import add_with_label
 from napari_unet.widgets.preferences import preferred_settings
 from napari_unet.widgets.progress import RunPanel
 from napari_unet.widgets.project_keeper import ProjectKeeper
@@ -282,7 +283,7 @@ class TrainWidget(DockWidget):
             self._say_problem(str(error))
             return
         layer = new_annotation_layer(image, self.annotation.task.value)
-        self.viewer.add_layer(layer)
+        add_with_label(self.viewer, layer, layer.selected_label)
         # napari's buttons only follow a mode that changes after the layer was added.
         layer.mode = "pan_zoom"
         layer.mode = "paint"
