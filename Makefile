@@ -62,7 +62,8 @@ monkey: $(READY) ## Random actions in a real viewer; ARGS="--actions 3000 --seed
 soak: $(READY) ## An hour of work in a real viewer: does memory stay flat?
 	$(DISPLAYED) $(PY) benchmarks/soak.py $(ARGS)
 
-release-check: $(READY) ## What we save, tested by the library of the BioImage Model Zoo
+release-check: $(READY) ## What is released, in fresh environments; model files in the Zoo's library
+	scripts/release_check.sh $(PY)
 	scripts/check_bioimageio.sh $(PY) $(ARGS)
 
 docs: $(READY) ## Build the documentation into site/
