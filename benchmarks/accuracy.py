@@ -5,7 +5,8 @@
 DIR/NAME holds ``train``, ``val`` (optional) and ``test`` folders, each with ``images``
 and ``labels``; where there is a folder ``fov``, only pixels inside it count. ``train``
 teaches, with that of every ``--also NAME``; ``val`` selects; ``test`` is scored once,
-at the end. Further options are settings of the training: ``--loss focal``.
+at the end, or ``train`` in a set without it. Further options are settings of the
+training: ``--loss focal``.
 """
 
 from __future__ import annotations
@@ -79,8 +80,12 @@ def main() -> None:
         others = [options.data / name for name in options.also]
         model = learn([folder, *others], config, options.set)
         path = model.save(output / f"{options.set}{SUFFIX}")
+    split = options.split
+    if not (folder / split).is_dir():
+        print(f"{options.set} has no {split} images: what it learnt from is scored")
+        split = "train"
     begun = time.monotonic()
-    made = score(model, folder / options.split, config.background, output)
+    made = score(model, folder / split, config.background, output)
     seconds = time.monotonic() - begun
     result = {
         "set": options.set,
@@ -91,13 +96,12 @@ def main() -> None:
         "training": model.info.training.model_dump(),
         "decoder": model.info.decoder.model_dump() if model.info.decoder else None,
         "seconds_to_predict_and_score": round(seconds, 1),
-        options.split: as_dict(made),
+        split: as_dict(made),
     }
     print(f"{options.set}:", summary(made))
     if options.set in PIECES:
         chosen, scored = (
-            read_split(folder / part, config.background)
-            for part in ("val", options.split)
+            read_split(folder / part, config.background) for part in ("val", split)
         )
         result["pieces"] = score_pieces(model, chosen, scored)
         print("    pieces, each way chosen on val:", result["pieces"])

@@ -133,9 +133,8 @@ class Trainer:
         self.transfer = None if begin is None else begin(network)
         if self.transfer is not None:
             begin_with(network, self.transfer)
-        if config.task == "classes" and not (
-            self.transfer and self.transfer.kept_outputs
-        ):
+        kept = self.transfer is not None and self.transfer.kept_outputs > 0
+        if config.task == "classes" and not plan.coarse and not kept:
             self._begin_with_shares(network)
         self._frozen: list[nn.Module] = []
         if config.freeze_encoder:
