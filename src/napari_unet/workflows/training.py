@@ -18,6 +18,7 @@ from napari_unet.data.annotation import Annotation
 from napari_unet.data.borders import BorderWeights
 from napari_unet.data.checks import training_problems
 from napari_unet.data.classes import ClassInfo, make_classes, object_classes
+from napari_unet.data.held_out import validation_notes
 from napari_unet.data.normalization import (
     IntensityRange,
     NormalizationInfo,
@@ -205,6 +206,8 @@ class TrainingSetup:
                 pairs, config.task, config.validation_fraction, config.seed
             )
         notes = [split.note] if split.note else []
+        if validation and config.task != "regression":
+            notes += validation_notes(validation, known, config)
         device, note = device_for(
             config.device, pairs[0].source.ndim, _operations(config, start)
         )
