@@ -58,6 +58,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--split", default="test", help="what is scored")
     parser.add_argument("--model", type=Path, help="scored instead of a new one")
+    parser.add_argument(
+        "--views", action="store_true", help="average over flips and turns"
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--output", type=Path, help="folder for the model and labels")
     options, rest = parser.parse_known_args()
@@ -85,13 +88,14 @@ def main() -> None:
         print(f"{options.set} has no {split} images: what it learnt from is scored")
         split = "train"
     begun = time.monotonic()
-    made = score(model, folder / split, config.background, output)
+    made = score(model, folder / split, config.background, output, options.views)
     seconds = time.monotonic() - begun
     result = {
         "set": options.set,
         "task": config.task,
         "minutes": options.minutes,
         "seed": options.seed,
+        "views": options.views,
         "model": str(path),
         "training": model.info.training.model_dump(),
         "decoder": model.info.decoder.model_dump() if model.info.decoder else None,
@@ -128,7 +132,9 @@ def learn(folders: list[Path], config: TrainingConfig, name: str) -> Model:
     return exhaust(run, lambda event: show(event, begun))
 
 
-def score(model: Model, split: Path, background: bool, output: Path) -> Evaluation:
+def score(
+    model: Model, split: Path, background: bool, output: Path, views: bool = False
+) -> Evaluation:
     """Segment the images of a split, keep the labels, and compare them."""
     name = split.parent.name
     settings = EvaluationSettings(
@@ -141,7 +147,7 @@ def score(model: Model, split: Path, background: bool, output: Path) -> Evaluati
     def pairs() -> Iterator[Pair]:
         for annotation in annotations:
             source = annotation.source
-            labels = exhaust(predict(model, source)).labels
+            labels = exhaust(predict(model, source, views=views)).labels
             file = Path(source.name).with_suffix(".tif").name
             write_labels(output / split.name / file, labels, source.labels_axes)
             yield Pair(source.name, truth_of(annotation), labels, source)
