@@ -134,6 +134,10 @@ def test_scores_errors_and_a_layer_over_the_image(
     assert errors.data[10, 10] == 0
     assert list(errors.features["error"])[1:3] == ["missed", "invented"]
     assert not np.allclose(errors.get_color(1), errors.get_color(2))
+    assert errors.visible
+    assert not made.visible  # an object in the colour of an error would look like one
+    assert not truth.visible
+    assert "Other labels are hidden" in widget.note.text()
     assert widget.prediction.value is made
     assert errors not in widget.prediction.choices
     assert errors not in widget.truth.layer.choices

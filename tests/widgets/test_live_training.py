@@ -243,6 +243,21 @@ def test_preview_and_checkbox_agree(loop: Loop) -> None:
     loop.qtbot.waitUntil(lambda: loop.live.visible.value is True, timeout=LONG)
 
 
+def test_a_result_hides_the_preview_of_a_run_that_has_ended(loop: Loop) -> None:
+    loop.start()
+    loop.tell_preview(BOX, some_labels())
+    layer = loop.preview()
+    loop.widget._news.predicted.emit()
+    assert layer.visible  # it goes on learning
+    loop.live.stop.click()
+    loop.job.end(
+        "done", stopped=True, result={"model_path": "/m/cells.bioimage.io.zip"}
+    )
+    loop.widget._news.predicted.emit()
+    assert not layer.visible
+    loop.qtbot.waitUntil(lambda: loop.live.visible.value is False, timeout=LONG)
+
+
 def test_a_map_is_shown_on_demand(loop: Loop) -> None:
     loop.start()
     loop.live.map.value = ("probability", 1)

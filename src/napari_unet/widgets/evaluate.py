@@ -320,8 +320,23 @@ class EvaluateWidget(RunDock):
             opacity=0.8,
             metadata=dict(PREVIEW_METADATA),
         )
+        self._make_room()
         self.viewer.add_layer(layer)
         return layer
+
+    def _make_room(self) -> None:
+        """Hide other labels: their colours would be taken for those of errors."""
+        from napari.layers import Labels
+
+        shown = [x for x in self.viewer.layers if isinstance(x, Labels) and x.visible]
+        for layer in shown:
+            layer.visible = False
+        if shown:
+            self.note.say(
+                "Other labels are hidden, so that only errors have colours: the eye in "
+                "the layer list shows them again.",
+                "quiet",
+            )
 
     def go_to(self, mistake: Mapping[str, Any]) -> None:
         """Show an error in the middle of the canvas."""

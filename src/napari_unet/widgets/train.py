@@ -76,6 +76,7 @@ class TrainWidget(DockWidget):
         news: Session = session,
     ) -> None:
         super().__init__(napari_viewer, host)
+        self._news = news
         self.run = TrainingRun(self.host.engine, news)
         self.keeper = ProjectKeeper()
         self.start_from = StartChoice(news)
@@ -157,6 +158,7 @@ class TrainWidget(DockWidget):
 
     def _connect(self) -> None:
         self.layer_news.changed.connect(self._on_layers)
+        self._news.predicted.connect(self._on_predicted)
         for part in (self.image, self.annotation, self.preset, self.name):
             part.changed.connect(self.check_soon)
         self.advanced.changed.connect(self.check_soon)
@@ -457,8 +459,14 @@ class TrainWidget(DockWidget):
             part.set_colors(colors)
         return colors
 
+    def _on_predicted(self) -> None:
+        """The preview of a run that has ended would shine through the result."""
+        if not self.live.run.active:
+            self.live.view.show_preview(False)
+
     def close_parts(self) -> None:
         super().close_parts()
+        self._news.predicted.disconnect(self._on_predicted)
         self.help.close()
         self.shortcuts.close()
         self.panel.refreshed.disconnect(self._on_run)
