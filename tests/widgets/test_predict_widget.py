@@ -17,7 +17,7 @@ from napari_unet.models.model_file import read_info
 from napari_unet.widgets import prediction_run
 from napari_unet.widgets.predict import PredictWidget
 from napari_unet.widgets.predict_region import PIECE
-from napari_unet.widgets.predict_stream import store_layer
+from napari_unet.widgets.predict_stream import draw_anew, store_layer
 from napari_unet.widgets.prediction_run import StoredResult
 from napari_unet.widgets.session import Session
 
@@ -358,6 +358,24 @@ def test_resampling_needs_pixel_sizes(
     widget.resample.value = False
     widget.panel.button.click()
     assert not engine.job.params["resample"]
+
+
+def test_large_labels_are_drawn_anew_where_napari_fails_at_new_levels(
+    viewer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = [np.zeros((n, n), np.uint8) for n in (64, 32)]
+    layer = viewer.add_labels(levels, multiscale=True)
+
+    def fails(layer: Any, data: Any) -> None:  # as that of napari 0.6
+        layer._data = data
+        raise AttributeError("'list' object has no attribute 'shape'")
+
+    monkeypatch.setattr(Labels, "data", property(lambda x: x._data, fails))
+    levels[-1][:] = 2
+    draw_anew(layer)
+    assert layer.level_shapes.tolist() == [[64, 64], [32, 32]]
+    layer.data_level = 1
+    assert np.asarray(layer._slice.image.raw).max() == 2
 
 
 def test_a_region_of_large_labels_is_edited_and_written_back(

@@ -147,8 +147,14 @@ def draw_anew(layer: Labels) -> None:
     if layer.multiscale:
         # napari keeps the coarsest level in memory until the data is set. For everybody
         # else it is the same data.
+        levels = layer.data
         with layer.events.data.blocker():
-            layer.data = list(layer.data)
+            try:
+                layer.data = list(layer.data)
+            except AttributeError:
+                # napari 0.6 fails at new levels of labels, and leaves them half set.
+                layer._data = levels
+                layer.refresh(extent=False)
         layer.editable = False
     else:
         layer.refresh(extent=False)
