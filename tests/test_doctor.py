@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_unet import doctor, speed
+from napari_unet import doctor, nvidia, speed
 from napari_unet.doctor import Finding
 from napari_unet.models.library import FOLDER_VARIABLE
 from napari_unet.stopping import Stopped
@@ -149,7 +149,7 @@ def test_card_that_torch_cannot_use_gets_its_install_line(
     index: str,
 ) -> None:
     smi(monkeypatch, header)
-    monkeypatch.setattr(doctor, "_torch_sees_cuda", lambda: False)
+    monkeypatch.setattr(nvidia, "torch_sees_cuda", lambda: False)
     finding = find("NVIDIA card")
     assert finding.status == "warn"
     assert "NVIDIA T4" in finding.value
@@ -162,8 +162,8 @@ def test_a_driver_that_is_too_old_for_torch_is_named(
     installed: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     smi(monkeypatch, "| Driver Version: 550.54   CUDA Version: 12.4 |")
-    monkeypatch.setattr(doctor, "_torch_sees_cuda", lambda: False)
-    monkeypatch.setattr(doctor, "_torch_cuda", lambda: (13, 0))
+    monkeypatch.setattr(nvidia, "torch_sees_cuda", lambda: False)
+    monkeypatch.setattr(nvidia, "torch_cuda", lambda: (13, 0))
     finding = find("NVIDIA card")
     assert "can run CUDA 12.4, and this torch needs 13.0" in finding.value
     assert "Update the NVIDIA driver" in finding.advice
@@ -175,7 +175,7 @@ def test_card_in_use_needs_no_advice(
     installed: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     smi(monkeypatch, "CUDA Version: 13.0")
-    monkeypatch.setattr(doctor, "_torch_sees_cuda", lambda: True)
+    monkeypatch.setattr(nvidia, "torch_sees_cuda", lambda: True)
     assert find("NVIDIA card") == Finding("NVIDIA card", "NVIDIA T4, 15360 MiB")
 
 

@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from napari_unet import nvidia
 from napari_unet.models.library import (
     FOLDER_VARIABLE,
     PROJECTS_VARIABLE,
@@ -182,7 +183,7 @@ def _python() -> Finding:
 def _required(distribution: str) -> Finding:
     version = _version(distribution)
     if version is not None and distribution == "torch":
-        version += _torch_build()
+        version += nvidia.torch_build()
     if version is None:
         return Finding(
             distribution,
@@ -191,19 +192,6 @@ def _required(distribution: str) -> Finding:
             f"Run: {_pip(f'install {distribution}')}",
         )
     return Finding(distribution, version)
-
-
-def _torch_build() -> str:
-    """What torch was built for, such as " for CUDA 13.0"."""
-    try:
-        import torch
-    except Exception:  # noqa: BLE001 - told by the finding on the device
-        return ""
-    if torch.version.cuda:
-        return f" for CUDA {torch.version.cuda}"
-    if torch.version.hip:
-        return f" for ROCm {torch.version.hip}"
-    return " for Apple GPUs and CPU" if sys.platform == "darwin" else " for CPU"
 
 
 def _napari() -> Finding:
@@ -293,57 +281,21 @@ def _nvidia() -> Finding | None:
             "Install or update the NVIDIA driver, and restart the computer.",
         )
     value = "; ".join(cards.stdout.split("\n")).strip("; ")
-    if _torch_sees_cuda():
+    if nvidia.torch_sees_cuda():
         return Finding("NVIDIA card", value)
-    built, driver = _torch_cuda(), _driver_cuda(run.stdout)
+    built, driver = nvidia.torch_cuda(), nvidia.driver_cuda(run.stdout)
     if built is not None and driver is not None and built > driver:
         why = (
-            f"not used, the driver is too old: it can run CUDA {_dotted(driver)}, and "
-            f"this torch needs {_dotted(built)}"
+            "not used, the driver is too old: it can run CUDA "
+            f"{nvidia.dotted(driver)}, and this torch needs {nvidia.dotted(built)}"
         )
         before = "Update the NVIDIA driver; or run"
     else:
         why, before = "not used, this torch is made for other devices", "Run"
-    torch = f"install --force-reinstall torch --index-url {_index(run.stdout)}"
-    return Finding("NVIDIA card", f"{value}: {why}", "warn", f"{before}: {_pip(torch)}")
-
-
-def _dotted(version: tuple[int, int]) -> str:
-    return f"{version[0]}.{version[1]}"
-
-
-def _torch_cuda() -> tuple[int, int] | None:
-    """The CUDA that torch was built for."""
-    try:
-        import torch
-
-        found = re.match(r"(\d+)\.(\d+)", torch.version.cuda or "")
-    except Exception:  # noqa: BLE001 - told by the finding on the device
-        return None
-    return (int(found[1]), int(found[2])) if found else None
-
-
-def _torch_sees_cuda() -> bool:
-    try:
-        import torch
-
-        return torch.cuda.is_available()
-    except Exception:  # noqa: BLE001 - told by the finding on the device
-        return False
-
-
-def _index(nvidia_smi: str) -> str:
-    """PyTorch's index with a CUDA that the driver, by what it prints, can run."""
-    driver = _driver_cuda(nvidia_smi) or (13, 0)
-    return (
-        f"https://download.pytorch.org/whl/{'cu130' if driver >= (13, 0) else 'cu126'}"
+    torch = (
+        f"install --force-reinstall torch --index-url {nvidia.torch_index(run.stdout)}"
     )
-
-
-def _driver_cuda(nvidia_smi: str) -> tuple[int, int] | None:
-    """The newest CUDA that the driver can run, by what it prints."""
-    match = re.search(r"CUDA[^:|]*Version\s*:\s*(\d+)\.(\d+)", nvidia_smi)
-    return (int(match[1]), int(match[2])) if match else None
+    return Finding("NVIDIA card", f"{value}: {why}", "warn", f"{before}: {_pip(torch)}")
 
 
 def _card_memory() -> Finding | None:
@@ -379,7 +331,7 @@ def _install_line() -> Finding:
     command = shutil.which("nvidia-smi")
     if command is not None:
         run = subprocess.run([command], capture_output=True, text=True, timeout=30)
-        line += f" --extra-index-url {_index(run.stdout)}"
+        line += f" --extra-index-url {nvidia.torch_index(run.stdout)}"
     elif sys.platform == "linux":  # torch of PyPI brings gigabytes of CUDA
         line += " --extra-index-url https://download.pytorch.org/whl/cpu"
     return Finding("Install line", line)
