@@ -42,6 +42,19 @@ NOTE = "napari-unet"
 """Where a store says what it was made from, and whether it is complete."""
 
 
+def _writing_empty_chunks(array: zarr.Array[Any]) -> zarr.Array[Any]:
+    """A chunk without objects is written, too: else it would seem to be missing.
+
+    ``Array.with_config`` came with zarr 3.1.6, which needs NumPy 2.
+    """
+    import zarr
+
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        return zarr.open_array(
+            array.store, path=array.path, mode="r" if array.read_only else "r+"
+        )
+
+
 class LabelStore:
     """An OME-Zarr image of labels, of values, or of maps along C.
 
@@ -61,8 +74,7 @@ class LabelStore:
         self, path: Path, levels: Sequence[zarr.Array[Any]], axes: str, spatial: str
     ) -> None:
         self.path, self.axes, self.spatial = path, axes, spatial
-        # A chunk without objects is written, too: else it would seem to be missing.
-        self.levels = [a.with_config({"write_empty_chunks": True}) for a in levels]
+        self.levels = [_writing_empty_chunks(level) for level in levels]
 
     @property
     def shape(self) -> tuple[int, ...]:
