@@ -113,6 +113,15 @@ def test_workers_open_what_the_files_hold(tmp_path: Path) -> None:
         assert hash(shared) == hash(SharedSource.of(opened))
 
 
+def test_workers_that_do_not_answer_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_: Any, **__: Any) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr("distributed.LocalCluster", silent)
+    with pytest.raises(ConfigError, match="take fewer workers"), connect(None, 2):
+        pass
+
+
 def test_a_wrong_number_of_workers_is_told() -> None:
     with pytest.raises(ConfigError, match="at least 1"), connect(None, 0):
         pass

@@ -84,6 +84,11 @@ def connect(scheduler: str | None, workers: int | None) -> Iterator[Any]:
         ):
             yield client
     except OSError as error:
+        if not scheduler:
+            raise ConfigError(
+                "The workers on this computer do not answer: close other programs or "
+                "take fewer workers, and run it again."
+            ) from error
         raise ConfigError(
             f"The cluster at {scheduler} does not answer: check the address, and that "
             "its scheduler runs."
